@@ -1,0 +1,102 @@
+/* client.h - the learner: a session with the replicas, a copy of the tree fed by one replica's stream of committed
+ * entries, and numbered requests whose results are learnt by applying them (design §1, §2 "Exactly once", §4).
+ *
+ * One thread of its own (the client thread) does all receiving and applying. The other functions may be called from
+ * any thread, callbacks included. The protocol half is pure and stands in learner.h. */
+#ifndef PACT_CLIENT_H
+#define PACT_CLIENT_H
+
+#include "proto/message.h"
+#include "replica/net/link.h"
+#include "replica/state/state.h"
+
+struct client;
+
+enum client_state {
+    CLIENT_CONNECTING, /* never attached yet */
+    CLIENT_CONNECTED,
+    CLIENT_SUSPENDED, /* the session may live, no replica answers; reads go on */
+    CLIENT_EXPIRED,   /* the session was lost; a new one is being made */
+    CLIENT_CLOSED,
+};
+
+struct client_events {
+    void *arg;
+    /* What an entry changed, after the tree shows it and before the results of own requests in it are delivered. In
+     * the client thread, without any lock held. `changes` is borrowed. Must not wait. */
+    void (*changes)(void *arg, const struct changes *changes);
+    /* The tree was replaced by a snapshot: `before` is the old tree (freed after the return), the new one is under
+     * client_lock. In the client thread, no lock held. state_diff gives the difference as changes. */
+    void (*resync)(void *arg, const struct state *before);
+    void (*state)(void *arg, enum client_state state, uint64_t session);
+    /* Progress while a snapshot is copied: znodes so far and in all. */
+    void (*progress)(void *arg, uint64_t nodes, uint64_t of);
+};
+
+struct client_options {
+    const char *servers; /* HOST:PORT[,…] or inproc:NAME */
+    struct link_keys keys;
+    uint32_t session_timeout_ms, op_timeout_ms; /* 0: the defaults */
+    bool observer;                              /* no session: no writes */
+    struct client_events events;
+};
+
+/* Starts the client thread; call it after any fork. ERR_OK or an error and a text. */
+int client_open(const struct client_options *options, struct client **client, char *text, size_t text_len);
+/* Closes the session (waits for it, at most op_timeout), ends the thread, frees. Waiting requests get
+ * OUTCOME_UNKNOWN. */
+void client_close(struct client *client);
+
+/* Waits until the tree is there and as new as the commit point was at attaching. ERR_OK, ERR_UNREACHABLE after
+ * timeout_ms, or why the replicas refuse for good (BAD_KEY, OTHER_CLUSTER, BAD_FORMAT). */
+int client_wait_ready(struct client *client, uint32_t timeout_ms);
+
+/* --- requests --- */
+
+/* Called once for each submitted request, in the client thread with no lock held (or, if it is refused at once, by
+ * the submitting thread before client_submit returns). Must not wait; result is borrowed. */
+typedef void (*client_done)(void *arg, const struct result *result);
+
+/* Sends a request under the session. The result's code is what apply gave; or, if it never got a number: NO_QUORUM
+ * (no leader for NO_LEADER_GRACE_MS, or op_timeout over while unsent), SESSION_EXPIRED, TOO_MANY, INVALID …; or
+ * OUTCOME_UNKNOWN at op_timeout. Encodes at once: the request may go on return. Returns a ticket for
+ * client_withdraw. */
+uint64_t client_submit(struct client *client, const struct request *request, client_done done, void *arg);
+/* Withdraws a request that was not yet sent: true, and done gets INTERRUPTED. False: it was sent or is done. */
+bool client_withdraw(struct client *client, uint64_t ticket);
+/* Whether a modifying call would be refused now: ERR_OK, or NO_QUORUM or SESSION_EXPIRED. */
+int client_writable(const struct client *client);
+/* Submits and waits. Not from the client thread. */
+int client_call(struct client *client, const struct request *request, struct result *result);
+/* ZooKeeper's sync: done is called once the tree shows all that was committed anywhere before this call. */
+void client_sync(struct client *client, client_done done, void *arg);
+
+/* --- reading --- */
+
+/* A shared lock on the tree: short, no blocking calls inside. The pointer is valid until client_unlock. */
+const struct state *client_lock(struct client *client);
+void client_unlock(struct client *client);
+
+struct client_info {
+    enum client_state state;
+    uint64_t session, applied;
+    uint32_t session_timeout_ms, op_timeout_ms;
+    int64_t remaining_ms; /* until this client considers its session expired */
+    uint32_t replica, leader;
+    uint64_t in_flight; /* requests not yet answered */
+    uint8_t cluster[CLUSTER_ID_BYTES];
+    char server[128]; /* the address it is attached to */
+};
+void client_info(struct client *client, struct client_info *info);
+
+/* One STATUS exchange with the server at `address`, without a session. The answer is encoded into `reply` (decode it
+ * with decode_message). */
+struct buffer;
+int client_status(const char *address, const struct link_keys *keys, uint32_t timeout_ms, struct buffer *reply,
+                  char *text, size_t text_len);
+
+/* The difference between two trees as changes, in an order that can be carried out: renames, deletes from the leaves
+ * up, creates from the root down, data, attributes. */
+void state_diff(const struct state *before, const struct state *after, struct changes *changes);
+
+#endif

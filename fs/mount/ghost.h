@@ -1,0 +1,55 @@
+/* ghost.h - inotify events for what other hosts did (design §5).
+ *
+ * The client thread announces what an entry changed; ghost threads then perform the same operations on this very
+ * mount, by directory handle; the kernel asks the daemon, the daemon recognises the ghost by its thread id, changes
+ * nothing, answers success, and the kernel raises the events.
+ *
+ * The rules: no handler and no apply ever waits for a ghost; ghost threads hold no lock that a handler needs. */
+#ifndef PACT_GHOST_H
+#define PACT_GHOST_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse3/fuse_lowlevel.h>
+
+#include "replica/state/state.h"
+
+struct mount;
+struct ghosts;
+
+/* After the mount answers (it opens the mount's root). */
+int ghosts_start(struct mount *mount, struct ghosts **ghosts);
+/* Gives up what is pending, ends the threads. Before the unmount: they touch the mount. */
+void ghosts_stop(struct ghosts *ghosts);
+
+/* From the client thread: queues what needs announcing. Changes of the mount's own requests are skipped where the
+ * kernel raised the event itself (all but data of own commits). Never waits. */
+void ghosts_announce(struct ghosts *ghosts, const struct changes *changes);
+/* After a template create or rename: the kernel has the node under `template`; make it known as `name`. */
+void ghosts_rename_template(struct ghosts *ghosts, uint64_t parent, const char *template_name, const char *name,
+                            uint64_t id);
+/* The content of a virtual file (.pact/session …) changed: MODIFY for its watchers. `ino` is the kernel's. */
+void ghosts_touch_virtual(struct ghosts *ghosts, fuse_ino_t ino);
+
+struct ghosts_info {
+    uint64_t pending, done, skipped, coalesced, overflows, failed;
+};
+void ghosts_info(struct ghosts *ghosts, struct ghosts_info *info);
+
+/* Is this request a ghost's? Cheap: called first in each handler below. */
+bool ghosts_own(const struct ghosts *ghosts, fuse_req_t req);
+
+/* The handlers for a ghost's requests: each replies. A ghost's open handles are marked in fh (GHOST_FH), as RELEASE
+ * has pid 0. */
+#define GHOST_FH (1ull << 63)
+void ghost_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name);
+void ghost_mkdir(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name);
+void ghost_create(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi);
+void ghost_symlink(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name);
+void ghost_remove(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name); /* unlink and rmdir */
+void ghost_rename(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+                  const char *to_name);
+void ghost_setattr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ghost_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/* FLUSH, RELEASE, WRITE … on a GHOST_FH handle: reply success. */
+
+#endif

@@ -1,0 +1,29 @@
+/* inode.h - what the kernel knows of this mount: lookup counts by inode, and the remains of removed znodes that are
+ * still open or somebody's working directory. Thread-safe, with a lock of its own that nothing blocks under. */
+#ifndef PACT_INODE_H
+#define PACT_INODE_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse3/fuse_lowlevel.h>
+
+#include "replica/state/state.h"
+
+struct mount;
+struct inodes;
+
+struct inodes *inodes_new(void);
+void inodes_free(struct inodes *inodes);
+
+/* The kernel's number of a znode of this mount, and back (root=/sub). */
+fuse_ino_t inode_of(const struct mount *mount, uint64_t id);
+uint64_t znode_of(const struct mount *mount, fuse_ino_t ino);
+
+void inodes_count(struct inodes *inodes, uint64_t id, int64_t by); /* + for each entry replied, - for FORGET */
+bool inodes_known(struct inodes *inodes, uint64_t id);             /* lookup count above zero, or the mount's root */
+
+/* Attributes as the kernel wants them. */
+void inode_attr(const struct mount *mount, const struct node_stat *stat, struct stat *attr);
+/* Fills and counts an entry reply for a znode; entry and attribute timeouts included. */
+void inode_entry(struct mount *mount, const struct node_stat *stat, struct fuse_entry_param *entry);
+
+#endif

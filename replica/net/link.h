@@ -1,0 +1,72 @@
+/* link.h - a link between a client and a replica: ordered, gapless, sealed messages over a carrier that loses,
+ * duplicates and reorders (design §6 "Links over nanomsg" and "Sealing").
+ *
+ * Pure of sockets and clocks: frames and the time come in by calls, frames go out by a callback; so a test can put
+ * anything between two ends. One thread per link (the caller locks).
+ *
+ *   client                         replica
+ *     HELLO (nonce, ephemeral key) →
+ *                                  ← HELLO_ACK (nonce, ephemeral key, proof)
+ *     CONFIRM (proof)              →            both are UP; a wrong key shows here and opens nothing
+ *     DATA / ACK / PING / CLOSE    ↔            each with link id and a sequence number from 1, sealed
+ *
+ * A gap, a frame that fails its seal in sequence, silence or an overflow resets the link: DOWN, and the client begins
+ * a new handshake. Nothing of the old link is delivered after DOWN. */
+#ifndef PACT_LINK_H
+#define PACT_LINK_H
+
+#include "proto/errors.h"
+#include "proto/limits.h"
+#include "replica/state/request.h"
+
+enum { LINK_KEY_BYTES = 32 };
+
+/* What one end must hold. `present` false: no key; both ends must then have none. The mount's key file has `psk` and
+ * the replicas' static public key; the replicas' file has the seed of everything (design §6). */
+struct link_keys {
+    bool present;
+    bool replica; /* has `secret_key` */
+    uint8_t psk[LINK_KEY_BYTES];
+    uint8_t public_key[LINK_KEY_BYTES];
+    uint8_t secret_key[LINK_KEY_BYTES];
+};
+
+/* Writes DIR/replica.key and DIR/mount.key, mode 0600, refusing to replace either (ERR_EXISTS). */
+int keys_generate(const char *directory, char *text, size_t text_len);
+/* Reads either file. ERR_ACCESS if others can read it, ERR_BAD_FORMAT, ERR_NO_NODE …; text says what and where. */
+int keys_read(const char *path, struct link_keys *keys, char *text, size_t text_len);
+
+enum link_side { LINK_CLIENT, LINK_REPLICA };
+enum link_state { LINK_CLOSED, LINK_OPENING, LINK_UP };
+
+struct link_events {
+    void *arg;
+    void (*send)(void *arg, const void *frame, size_t len); /* hand a frame to the carrier; may lose it */
+    void (*up)(void *arg);
+    void (*down)(void *arg, int code);                           /* code: why (IO, BAD_KEY, TOO_MANY …) */
+    void (*message)(void *arg, const void *message, size_t len); /* in order, each once; borrowed */
+    void (*writable)(void *arg); /* the queue, once over half full, has drained below half */
+};
+
+struct link;
+
+/* keys and events are copied. NULL: no memory. A LINK_CLIENT sends its HELLO at the first link_tick. */
+struct link *link_new(enum link_side side, const struct link_keys *keys, const struct link_events *events);
+void link_free(struct link *link); /* no callback is called */
+
+/* A frame from the carrier; may call back any event, but never frees the link itself. */
+void link_receive(struct link *link, const void *frame, size_t len, uint64_t now_ms);
+/* Queues a message (≤ LIMIT_MESSAGE_BYTES, copied) and sends what the credit allows. ERR_OK, ERR_UNREACHABLE if not
+ * UP, ERR_TOO_MANY if the queue is full (the link is then reset: down() is called). */
+int link_send(struct link *link, const void *message, size_t len, uint64_t now_ms);
+/* As link_send but outside the credit window: for heartbeats and their answers, ≤ 1 KiB. Order with respect to
+ * link_send is kept only among urgent ones. */
+int link_send_urgent(struct link *link, const void *message, size_t len, uint64_t now_ms);
+/* Pings, acknowledgements, silence, handshake retries. Returns when it wants to be called next, at the latest. */
+uint64_t link_tick(struct link *link, uint64_t now_ms);
+/* Says goodbye to the other end and closes. */
+void link_close(struct link *link, uint64_t now_ms);
+enum link_state link_state(const struct link *link);
+size_t link_queued_bytes(const struct link *link); /* waiting for credit or acknowledgement */
+
+#endif

@@ -1,0 +1,32 @@
+/* replica.h - a replica at work: one event loop (libuv) that carries client requests through log, apply and streams.
+ *
+ * The write path has no hand-off between threads: everything that arrived while the last fdatasync ran is stamped,
+ * appended, synced once, applied and streamed to the mounts (group commit). Only snapshots are written elsewhere. */
+#ifndef PACT_REPLICA_H
+#define PACT_REPLICA_H
+
+#include "replica/net/link.h"
+
+struct replica_options {
+    uint32_t id;
+    const char *data;             /* directory */
+    const char *const *addresses; /* to bind for mounts: HOST:PORT (port 0: any) or inproc:NAME */
+    size_t address_count;
+    const char *member_address; /* what `status` calls this member */
+    struct link_keys keys;
+    const char *log_level;                   /* error, warn, info, debug */
+    void (*ready)(void *arg, uint16_t port); /* serving: in the loop's thread; NULL: none */
+    void *ready_arg;
+};
+
+struct replica;
+
+/* Opens the data directory, recovers (printing progress of a long load to stderr), binds. On error text says why.
+ * ERR_BUSY: another process has the directory. */
+int replica_open(const struct replica_options *options, struct replica **replica, char *text, size_t text_len);
+/* Serves until replica_stop, or until it can't go on (a failed sync …): then the error, already logged. */
+int replica_run(struct replica *replica);
+void replica_stop(struct replica *replica); /* from any thread or a signal handler */
+void replica_free(struct replica *replica); /* after replica_run has returned */
+
+#endif

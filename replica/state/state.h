@@ -1,0 +1,195 @@
+/* state.h - the replicated state machine: the tree, sessions and their results (design §2).
+ *
+ * Pure and deterministic: no clock, file, socket, thread or random. The same entries in the same order give the same
+ * state, results and changes on every replica and every mount. Memory exhaustion ends the process (asserted): the
+ * state has no way to refuse that would be the same everywhere. Not thread-safe: the caller locks; data versions
+ * taken with node_data may outlive the lock. */
+#ifndef PACT_STATE_H
+#define PACT_STATE_H
+
+#include "proto/errors.h"
+#include "proto/limits.h"
+#include "replica/state/data.h"
+#include "replica/state/request.h"
+
+enum { STATE_VERSION = 1, STATE_VERSION_MIN = 1 }; /* the semantics this code can apply */
+
+struct state;
+struct node;
+
+/* An empty tree: a root directory, mode 0755, owner 0:0, at zxid 0. */
+struct state *state_new(void);
+void state_free(struct state *state);
+
+/* --- apply --- */
+
+struct result {
+    bool none;       /* a gap or a duplicate number: no result at all, the entry changed nothing but the zxid */
+    int code;        /* enum error */
+    uint64_t zxid;   /* of the entry */
+    uint64_t id;     /* the znode created, written, moved …; 0 if none. CREATE_SESSION: the session's id */
+    uint32_t failed; /* multi: index of the operation that failed */
+    uint32_t name_len;
+    char name[LIMIT_NAME_BYTES + 1]; /* the final name of a created or renamed znode, NUL-terminated */
+};
+
+enum change_kind {
+    CHANGE_CREATE = 1, /* also: an unborn file was born, or a name appeared for other sessions */
+    CHANGE_DELETE = 2,
+    CHANGE_RENAME = 3, /* parent/name → to_parent/to_name; what it replaced comes just before as a DELETE with
+                          `replaced` set; an exchange is two RENAMEs with `exchange` set */
+    CHANGE_DATA = 4,
+    CHANGE_ATTR = 5, /* mode, owner, times, xattrs */
+    CHANGE_SESSION_OPEN = 6,
+    CHANGE_SESSION_CLOSE = 7,
+    CHANGE_META = 8, /* policy or quota of a directory */
+};
+
+/* One visible consequence of an entry. The changes of an entry are in order; names are NUL-terminated copies owned
+ * by the list. */
+struct change {
+    enum change_kind kind;
+    enum node_kind node_kind;
+    uint64_t id;     /* the znode, or the session */
+    uint64_t parent; /* of the name; 0 for the root */
+    uint64_t to_parent;
+    uint64_t new_size; /* DATA, CREATE: bytes */
+    bool replaced, exchange;
+    bool unborn;        /* CREATE of an unborn file; DELETE, RENAME, DATA of a still unborn one */
+    bool birth;         /* CREATE: the end of being unborn, by the first write */
+    uint64_t unborn_of; /* the session an unborn file belongs to */
+    char *name;         /* the root: "" */
+    char *to_name;
+};
+
+struct changes {
+    uint64_t zxid;
+    uint64_t session; /* whose request it was; 0: the replicas' own */
+    uint64_t number;
+    struct change *list;
+    size_t count, capacity;
+};
+
+void changes_clear(struct changes *changes); /* frees the names, keeps the room */
+void changes_free(struct changes *changes);
+
+/* Applies one entry. entry->zxid must be above state_zxid (asserted). Fills *result; appends to *changes if not NULL
+ * (cleared first). A refused request is an entry whose result is an error: it changes nothing but zxid, stamp and
+ * the session's window. An unusable entry (bad version, name, count …) is such a refusal too: INVALID. */
+void state_apply(struct state *state, const struct entry *entry, struct result *result, struct changes *changes);
+
+/* Whether a request is well formed by itself: limits, names, enums, nesting. ERR_OK or the error apply would give.
+ * Mounts and replicas call it before a request takes a number. */
+int request_check(const struct request *request);
+
+/* --- the state as a whole --- */
+
+uint64_t state_zxid(const struct state *state); /* of the last entry applied */
+int64_t state_stamp_ns(const struct state *state);
+uint64_t state_digest(const struct state *state); /* everything that a later entry can depend on; kept, not computed */
+uint64_t state_digest_recompute(const struct state *state); /* the same from scratch: O(size), for tests and checks */
+uint32_t state_version(const struct state *state);
+const uint8_t *state_cluster(const struct state *state); /* CLUSTER_ID_BYTES; all zero before OP_SET_CLUSTER */
+uint64_t state_nodes(const struct state *state);         /* znodes, the root included */
+uint64_t state_bytes(const struct state *state);         /* of data */
+
+/* --- reading the tree --- */
+
+const struct node *state_node(const struct state *state, uint64_t id); /* NULL if there is none */
+const struct node *node_child(const struct state *state, const struct node *parent, const void *name, size_t len);
+/* Resolves `where` without following symlinks. NULL if there is none; *code then says why. */
+const struct node *state_find(const struct state *state, struct where at, int *code);
+
+/* ZooKeeper's stat and POSIX's, by value. */
+struct node_stat {
+    uint64_t id, parent; /* the root's parent is 0 */
+    enum node_kind kind;
+    uint32_t mode, uid, gid;
+    int64_t atime_ns, mtime_ns, ctime_ns;
+    uint64_t czxid, mzxid, pzxid; /* created; data changed; children changed */
+    uint64_t change_zxid;         /* last change of any kind, to the znode itself (data, attributes) */
+    uint32_t version, cversion, aversion;
+    uint64_t ephemeral_owner; /* session, or 0 */
+    uint64_t unborn_of;       /* session, or 0 */
+    bool container;
+    uint64_t ttl_ms;
+    int64_t ttl_from_ns;                   /* the stamp from which the TTL runs */
+    uint64_t size;                         /* bytes of data, of a symlink's target */
+    uint32_t children, subdirs;            /* of a directory; unborn children count */
+    uint64_t sequence;                     /* the next counter value */
+    uint64_t subtree_bytes, subtree_nodes; /* of a directory: all below and itself */
+    uint64_t max_bytes, max_nodes;         /* its quota; 0: none */
+};
+
+void node_stat(const struct node *node, struct node_stat *stat);
+struct bytes node_name(const struct node *node); /* borrowed until the next apply; NUL-terminated; the root: "" */
+struct data *node_data(const struct node *node); /* borrowed: data_ref it to keep it; NULL if empty */
+struct bytes node_policy(const struct node *node);
+const struct node *node_parent(const struct state *state, const struct node *node);
+
+/* Children in a stable order (of their arrival in the directory). NULL at the end. */
+const struct node *node_first_child(const struct node *node);
+const struct node *node_next_sibling(const struct node *node);
+
+/* Every znode, in no meaningful order; for scans (TTL, differences). Start with *cursor = 0; NULL at the end. The
+ * tree must not change meanwhile. */
+const struct node *state_each_node(const struct state *state, uint64_t *cursor);
+
+bool node_xattr(const struct node *node, struct bytes name, struct bytes *value); /* borrowed */
+/* The index-th xattr; false past the last. */
+bool node_xattr_at(const struct node *node, size_t index, struct bytes *name, struct bytes *value);
+
+/* --- sessions --- */
+
+struct session_info {
+    uint64_t id;
+    uint32_t timeout_ms;
+    uint64_t last_number; /* the highest number applied */
+    uint64_t ephemerals;  /* znodes that go with it */
+    int64_t opened_ns;
+    uint32_t pid;
+    uint8_t nonce[SESSION_NONCE_BYTES];
+    uint8_t secret_hash[SESSION_HASH_BYTES];
+    char host[LIMIT_HOST_BYTES + 1];
+};
+
+bool state_session(const struct state *state, uint64_t id, struct session_info *info);
+bool state_session_by_nonce(const struct state *state, const uint8_t *nonce, struct session_info *info);
+/* All sessions in order of id: start with *id = 0; false at the end. */
+bool state_next_session(const struct state *state, uint64_t *id, struct session_info *info);
+
+/* The kept result of a session's request; false if it is not kept (never applied, or no longer awaited). */
+bool state_result(const struct state *state, uint64_t session, uint64_t number, struct result *result);
+
+/* --- what is due: TTL and containers (the leader turns these into OP_DELETE entries) --- */
+
+/* The next znode whose TTL has run out at `now_ns`, or an empty container that once had children, after the given
+ * id in id order (0: from the start). False if there is none. Fills an op_delete with expect_id and expect_zxid;
+ * `at` needs no path and borrows nothing. */
+bool state_next_due(const struct state *state, int64_t now_ns, uint64_t after_id, struct op_delete *del);
+
+/* --- snapshots --- */
+
+/* A cursor writes the state as it is now, consistent at one zxid, while entries go on being applied: a znode that is
+ * about to change is written first (copy-on-write by writing). At most LIMIT_SNAPSHOT_CURSORS; NULL beyond. The
+ * bytes are a sequence of self-delimiting records, the last of which carries the digest. */
+struct snapshot_cursor;
+struct snapshot_cursor *snapshot_begin(struct state *state);
+uint64_t snapshot_zxid(const struct snapshot_cursor *cursor);
+uint64_t snapshot_nodes(const struct snapshot_cursor *cursor); /* how many znodes it will write, for progress */
+/* Up to cap bytes of the stream, at least one unless it is at its end (0). Records may straddle calls. */
+size_t snapshot_read(struct snapshot_cursor *cursor, void *to, size_t cap);
+void snapshot_end(struct snapshot_cursor *cursor); /* at any time: frees it */
+
+/* Builds a state from such bytes, in pieces of any size. All input is checked. */
+struct snapshot_loader;
+struct snapshot_loader *loader_new(void);
+/* ERR_OK, ERR_CORRUPT or ERR_BAD_FORMAT (a state version this code cannot apply). After an error only loader_free. */
+int loader_feed(struct snapshot_loader *loader, const void *at, size_t len);
+uint64_t loader_nodes(const struct snapshot_loader *loader); /* read so far */
+/* The finished state (the caller's) once the end record has come and the digest agrees; else the error. Frees the
+ * loader if it succeeds. */
+int loader_finish(struct snapshot_loader *loader, struct state **state);
+void loader_free(struct snapshot_loader *loader);
+
+#endif

@@ -1,0 +1,83 @@
+/* store.h - durable things of a replica: the log of entries, snapshots, epochs (design §6 "Disk").
+ *
+ * One thread, but for snapshot_writer functions, which may run in another one (one writer at a time).
+ * Errors: ERR_OK or a code of errors.h; store_error then has one line that names file, offset and cause. A failed
+ * sync is final (ERR_IO): the process must end and start again from disk. ERR_NO_SPACE is not: what was not yet
+ * synced is withdrawn and appending may be tried again when there is room. */
+#ifndef PACT_STORE_H
+#define PACT_STORE_H
+
+#include "proto/errors.h"
+#include "proto/limits.h"
+#include "replica/state/request.h"
+#include "replica/store/disk.h"
+
+struct store;
+
+struct store_options {
+    uint64_t segment_bytes;  /* 0: LOG_SEGMENT_BYTES */
+    uint32_t snapshots_kept; /* 0: LOG_SNAPSHOTS_KEPT */
+};
+
+/* Opens or creates; recovers: cuts a torn tail, refuses corruption (ERR_CORRUPT), an unknown format (ERR_BAD_FORMAT).
+ * `disk` is borrowed until store_close. On error *store is NULL and text (of text_len bytes) says why. */
+int store_open(const struct disk *disk, const struct store_options *options, struct store **store, char *text,
+               size_t text_len);
+void store_close(struct store *store);
+const char *store_error(const struct store *store);
+
+/* --- the log --- */
+
+uint64_t store_first_zxid(const struct store *store); /* oldest entry still there; 0: none */
+uint64_t store_last_zxid(const struct store *store);  /* newest appended, durable or not; 0: none */
+uint64_t store_log_bytes(const struct store *store);
+uint64_t store_since_snapshot_bytes(const struct store *store); /* log written after the newest snapshot's zxid */
+uint64_t store_since_snapshot_entries(const struct store *store);
+
+/* Adds an encoded entry (≤ LIMIT_ENTRY_BYTES); zxid above the last. Not durable until store_sync. */
+int store_append(struct store *store, uint64_t zxid, struct bytes entry);
+/* Everything appended is durable on ERR_OK. After ERR_NO_SPACE nothing appended since the last sync is there. */
+int store_sync(struct store *store);
+/* Removes every entry above zxid, durably (Zab's TRUNC). */
+int store_truncate(struct store *store, uint64_t zxid);
+
+/* Reads entries above `after` in order, also while appending goes on (it sees what is appended). ERR_NO_NODE if that
+ * part was purged. */
+struct log_reader;
+int log_reader_open(struct store *store, uint64_t after, struct log_reader **reader);
+/* The next entry, borrowed until the next call; *zxid = 0 at the end for now (call again later). */
+int log_reader_next(struct log_reader *reader, uint64_t *zxid, struct bytes *entry);
+void log_reader_close(struct log_reader *reader);
+
+/* --- epochs (Zab's acceptedEpoch and currentEpoch) and the vote's identity --- */
+
+struct epochs {
+    uint32_t accepted, current;
+};
+struct epochs store_epochs(const struct store *store);
+int store_set_epochs(struct store *store, struct epochs epochs); /* durable on ERR_OK */
+
+/* --- snapshots --- */
+
+uint64_t store_snapshot_zxid(const struct store *store); /* of the newest valid one; 0: none */
+
+struct snapshot_writer;
+int snapshot_writer_begin(struct store *store, uint64_t zxid, struct snapshot_writer **writer);
+int snapshot_writer_add(struct snapshot_writer *writer, const void *at, size_t len);
+/* Durable under its name on ERR_OK. Both end the writer. */
+int snapshot_writer_commit(struct snapshot_writer *writer);
+void snapshot_writer_abort(struct snapshot_writer *writer);
+/* In the store's thread, after a commit: takes note of it, purges older snapshots and the log before the oldest one
+ * kept. At least one valid restore point always remains. */
+int store_snapshot_done(struct store *store, uint64_t zxid);
+
+struct snapshot_reader;
+/* The newest snapshot that is whole (its checksum is verified while reading; on ERR_CORRUPT open the one `before`
+ * it, if the log still reaches back). before = 0: the newest. ERR_NO_NODE: none. */
+int snapshot_reader_open(struct store *store, uint64_t before, struct snapshot_reader **reader);
+uint64_t snapshot_reader_zxid(const struct snapshot_reader *reader);
+uint64_t snapshot_reader_bytes(const struct snapshot_reader *reader);                        /* all, for progress */
+int snapshot_reader_next(struct snapshot_reader *reader, void *to, size_t cap, size_t *len); /* *len = 0: the end */
+void snapshot_reader_close(struct snapshot_reader *reader);
+
+#endif
