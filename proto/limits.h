@@ -24,13 +24,14 @@
 #define LIMIT_SEQUENCE          9999999999ull /* ten digits; the next sequential create is refused */
 
 /* Requests and entries. */
-#define LIMIT_ENTRY_BYTES (1u * MIB + 64u * KIB) /* an encoded log entry, a multi included */
-#define LIMIT_MULTI_OPS   1024u
-#define LIMIT_EDITS       1024u /* extents and truncations of one write */
-#define LIMIT_SESSIONS    65536u
-#define LIMIT_RESULTS     256u /* results a session may still be waiting for */
-#define LIMIT_IN_FLIGHT   256u /* unanswered requests of one session */
-#define LIMIT_HOST_BYTES  64u
+#define LIMIT_ENTRY_BYTES   (1u * MIB + 64u * KIB)     /* an encoded log entry, a multi included */
+#define LIMIT_REQUEST_BYTES (LIMIT_ENTRY_BYTES - 128u) /* an encoded request: an entry has a few fields around it */
+#define LIMIT_MULTI_OPS     1024u
+#define LIMIT_EDITS         1024u /* extents and truncations of one write, or of all writes of one multi */
+#define LIMIT_SESSIONS      65536u
+#define LIMIT_RESULTS       256u /* results a session may still be waiting for */
+#define LIMIT_IN_FLIGHT     256u /* unanswered requests of one session */
+#define LIMIT_HOST_BYTES    64u
 
 /* Sessions. */
 #define LIMIT_SESSION_TIMEOUT_MIN_MS 1000u
@@ -45,6 +46,9 @@
 #define LIMIT_CREDIT_MESSAGES     64u                             /* unacknowledged messages towards a mount */
 #define LIMIT_CREDIT_BYTES        (64u * KIB)  /* unacknowledged bytes; a larger message goes alone */
 #define LIMIT_CHUNK_BYTES         (256u * KIB) /* a chunk of a snapshot on the wire */
+#define LIMIT_MESSAGE_ENTRIES     8192u        /* entries in one message */
+#define LIMIT_MEMBERS             64u          /* members a status lists */
+#define LIMIT_TEXT_BYTES          1024u        /* a text for people: why refused, a role, an address */
 #define LIMIT_LINK_QUEUE_BYTES    (16u * MIB)  /* waiting for credit; overflow resets the link */
 #define LIMIT_LINK_QUEUE_MESSAGES 16384u
 #define LIMIT_LINKS               1024u      /* mounts connected to one replica */
