@@ -1,4 +1,4 @@
-/* Requests between plain structs and protobuf's. */
+/* Requests: plain structs → protobuf's. */
 #include "proto/codec_internal.h"
 
 #include <assert.h>
