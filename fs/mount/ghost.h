@@ -16,10 +16,16 @@
 struct mount;
 struct ghosts;
 
-/* After the mount answers (it opens the mount's root). */
+/* After the mount answers: it looks at the mount's root and remembers its device. ERR_OK or ERR_IO. The mount must
+ * offer FUSE_CAP_EXPORT_SUPPORT: LOOKUP of "." and ".." finds a directory that the kernel dropped from its cache. */
 int ghosts_start(struct mount *mount, struct ghosts **ghosts);
-/* Gives up what is pending, ends the threads. Before the unmount: they touch the mount. */
+/* Gives up what is pending and ends the threads, while the mount still answers. A thread that the kernel holds for
+ * longer than GHOSTS_STOP_MS (a directory lock, a permission listener) is left behind: it touches nothing afterwards
+ * except through the handlers below, which go on knowing it until ghosts_free. */
+#define GHOSTS_STOP_MS 1000
 void ghosts_stop(struct ghosts *ghosts);
+/* After ghosts_stop, when no handler runs any more (after the unmount). */
+void ghosts_free(struct ghosts *ghosts);
 
 /* From the client thread: queues what needs announcing. Changes of the mount's own requests are skipped where the
  * kernel raised the event itself (all but data of own commits). Never waits. */
@@ -35,13 +41,14 @@ struct ghosts_info {
 };
 void ghosts_info(struct ghosts *ghosts, struct ghosts_info *info);
 
-/* Is this request a ghost's? Cheap: called first in each handler below. */
+/* Is this request a ghost's? Cheap: called first in each handler below. NULL: no. */
 bool ghosts_own(const struct ghosts *ghosts, fuse_req_t req);
 
 /* The handlers for a ghost's requests: each replies. A ghost's open handles are marked in fh (GHOST_FH), as RELEASE
  * has pid 0. */
 #define GHOST_FH (1ull << 63)
 void ghost_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name);
+void ghost_getattr(struct mount *mount, fuse_req_t req, fuse_ino_t ino);
 void ghost_mkdir(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name);
 void ghost_create(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi);
 void ghost_symlink(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name);
