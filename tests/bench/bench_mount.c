@@ -1,0 +1,165 @@
+/* bench_mount OPERATION DIR PROCESSES SECONDS - what programs pay for ordinary calls in a mounted directory.
+ *
+ *   write    open (O_TRUNC), write of 256 bytes, close, on a file of one's own: durable when close returns
+ *   create   create with 256 bytes, close, unlink
+ *   mkdir    mkdir, rmdir
+ *   stat     stat of a file
+ *   cat      open, read of 256 bytes, close
+ *
+ * bench_mount event DIR-A DIR-B COUNT - from the call of close() in one mount to the inotify event in another. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/bench/bench.h"
+
+struct place {
+    char dir[PATH_MAX - 16], file[PATH_MAX], made[PATH_MAX];
+};
+
+static int write_file(const char *path, int flags)
+{
+    static const char value[BENCH_VALUE_BYTES] = "v";
+    int fd = open(path, O_WRONLY | O_CREAT | flags, 0644);
+    if (fd < 0)
+        return -1;
+    int failed = write(fd, value, sizeof value) != sizeof value;
+    return close(fd) != 0 || failed ? -1 : 0;
+}
+
+static void *begin(const void *arg, unsigned process)
+{
+    struct place *place = calloc(1, sizeof *place);
+    snprintf(place->dir, sizeof place->dir, "%s/p%u", (const char *)arg, process);
+    snprintf(place->file, sizeof place->file, "%s/file", place->dir);
+    snprintf(place->made, sizeof place->made, "%s/made", place->dir);
+    if ((mkdir(place->dir, 0755) != 0 && errno != EEXIST) || write_file(place->file, O_TRUNC) != 0) {
+        perror(place->file);
+        free(place);
+        return NULL;
+    }
+    return place;
+}
+
+static void end(void *context)
+{
+    struct place *place = context;
+    unlink(place->file);
+    rmdir(place->dir);
+    free(place);
+}
+
+static int step_write(void *context)
+{
+    return write_file(((struct place *)context)->file, O_TRUNC);
+}
+
+static int step_create(void *context)
+{
+    struct place *place = context;
+    return write_file(place->made, O_EXCL) != 0 || unlink(place->made) != 0;
+}
+
+static int step_mkdir(void *context)
+{
+    struct place *place = context;
+    return mkdir(place->made, 0755) != 0 || rmdir(place->made) != 0;
+}
+
+static int step_stat(void *context)
+{
+    struct stat attr;
+    return stat(((struct place *)context)->file, &attr);
+}
+
+static int step_cat(void *context)
+{
+    char value[BENCH_VALUE_BYTES * 2];
+    int fd = open(((struct place *)context)->file, O_RDONLY);
+    if (fd < 0)
+        return -1;
+    ssize_t got = read(fd, value, sizeof value);
+    close(fd);
+    return got != BENCH_VALUE_BYTES;
+}
+
+/* Waits for an event on `watch`: its time, or fails after five seconds. */
+static double wait_event(int watch)
+{
+    char events[4096];
+    struct pollfd ready = {.fd = watch, .events = POLLIN};
+    if (poll(&ready, 1, 5000) != 1)
+        bench_fail("bench_mount: no event within 5 s");
+    double now = bench_now_us();
+    if (read(watch, events, sizeof events) <= 0)
+        bench_fail("bench_mount: cannot read events");
+    return now;
+}
+
+static void drain(int watch, int ms)
+{
+    char events[4096];
+    struct pollfd ready = {.fd = watch, .events = POLLIN};
+    while (poll(&ready, 1, ms) == 1)
+        if (read(watch, events, sizeof events) <= 0)
+            return;
+}
+
+static int measure_events(const char *a, const char *b, int count)
+{
+    char here[PATH_MAX], there[PATH_MAX];
+    struct bench_latencies latencies = {0};
+    snprintf(here, sizeof here, "%s/event", a);
+    snprintf(there, sizeof there, "%s/event", b);
+    if (write_file(here, O_TRUNC) != 0)
+        bench_fail("bench_mount: %s: %s", here, strerror(errno));
+    for (int tries = 0; access(there, F_OK) != 0; tries++) {
+        if (tries == 5000)
+            bench_fail("bench_mount: %s does not show up in the second mount", there);
+        usleep(1000);
+    }
+    int watch = inotify_init1(IN_CLOEXEC);
+    if (inotify_add_watch(watch, there, IN_MODIFY) < 0)
+        bench_fail("bench_mount: %s: %s", there, strerror(errno));
+    double begun = bench_now_us();
+    for (int i = 0; i < count; i++) {
+        drain(watch, 2);
+        int fd = open(here, O_WRONLY);
+        if (fd < 0 || pwrite(fd, &i, sizeof i, 0) != sizeof i)
+            bench_fail("bench_mount: %s: %s", here, strerror(errno));
+        double closed = bench_now_us();
+        if (close(fd) != 0)
+            bench_fail("bench_mount: close: %s", strerror(errno));
+        bench_add(&latencies, wait_event(watch) - closed);
+    }
+    bench_print(&latencies, (bench_now_us() - begun) / 1e6);
+    return unlink(here);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*step)(void *context);
+    } operations[] = {
+        {"write", step_write}, {"create", step_create}, {"mkdir", step_mkdir}, {"stat", step_stat}, {"cat", step_cat},
+    };
+    if (argc != 5)
+        bench_fail("usage: bench_mount write|create|mkdir|stat|cat DIR PROCESSES SECONDS\n"
+                   "       bench_mount event DIR-A DIR-B COUNT");
+    if (strcmp(argv[1], "event") == 0)
+        return measure_events(argv[2], argv[3], atoi(argv[4]));
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        struct bench_work work = {.begin = begin, .step = operations[i].step, .end = end, .arg = argv[2]};
+        if (strcmp(argv[1], operations[i].name) == 0)
+            return bench_run(&work, (unsigned)atoi(argv[3]), atof(argv[4]));
+    }
+    bench_fail("bench_mount: no operation '%s'", argv[1]);
+}
