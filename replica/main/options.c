@@ -1,0 +1,174 @@
+#include "replica/main/options.h"
+
+#include <getopt.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replica/net/port.h"
+#include "replica/pactd/report.h"
+
+static const char help[] =
+    "Usage: pactd --id N --data DIR --ensemble ID=HOST:PEERPORT:CLIENTPORT[,...]\n"
+    "             [--key FILE] [--config FILE] [--log-level LEVEL]\n"
+    "\n"
+    "A replica of pactfs: keeps the namespace, its log and snapshots, and serves mounts.\n"
+    "It stays in the foreground, logs to stderr and ends cleanly on SIGTERM or SIGINT.\n"
+    "\n"
+    "  --id N             which member of the ensemble this replica is (1 to 255)\n"
+    "  --data DIR         where log and snapshots are kept; made if missing\n"
+    "  --ensemble LIST    all members; IPv6 addresses in brackets: 1=[::1]:7281:7181\n"
+    "  --key FILE         replica.key of `pactctl keygen`; needed unless every address is loopback\n"
+    "  --config FILE      lines of `name = value` with the names above; the command line wins\n"
+    "  --log-level LEVEL  error, warn, info (the default) or debug\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 after SIGTERM or SIGINT, 1 if it cannot go on, 2 for a bad option or value.\n";
+
+/* As given; NULL: not given. */
+struct raw {
+    char *id, *data, *ensemble, *key, *config, *log_level;
+};
+
+__attribute__((format(printf, 1, 2), noreturn)) static void usage_error(const char *format, ...)
+{
+    va_list args;
+    fputs("pactd: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    exit(2);
+}
+
+static char **raw_field(struct raw *raw, const char *name)
+{
+    const struct {
+        const char *name;
+        char **field;
+    } fields[] = {{"id", &raw->id},   {"data", &raw->data},     {"ensemble", &raw->ensemble},
+                  {"key", &raw->key}, {"config", &raw->config}, {"log-level", &raw->log_level}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (strcmp(name, fields[i].name) == 0)
+            return fields[i].field;
+    return NULL;
+}
+
+/* --- the two sources --- */
+
+static void read_command_line(int argc, char **argv, struct raw *raw)
+{
+    static const struct option options[] = {{"id", required_argument, NULL, 0},
+                                            {"data", required_argument, NULL, 0},
+                                            {"ensemble", required_argument, NULL, 0},
+                                            {"key", required_argument, NULL, 0},
+                                            {"config", required_argument, NULL, 0},
+                                            {"log-level", required_argument, NULL, 0},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {0}};
+    int index = 0;
+    for (int option; (option = getopt_long(argc, argv, "", options, &index)) != -1;) {
+        if (option == 'h' || option == 'V') {
+            fputs(option == 'h' ? help : "pactd " PACT_VERSION "\n", stdout);
+            exit(0);
+        }
+        if (option != 0)
+            exit(2); /* getopt has said it */
+        *raw_field(raw, options[index].name) = optarg;
+    }
+    if (optind < argc)
+        usage_error("not an option: %s (see --help)", argv[optind]);
+}
+
+struct config {
+    struct raw raw;
+    char unknown[64];
+};
+
+static int on_setting(void *arg, const char *section, const char *name, const char *value)
+{
+    struct config *config = arg;
+    char **field = *section ? NULL : raw_field(&config->raw, name);
+    if (!field || field == &config->raw.config || *field) {
+        snprintf(config->unknown, sizeof config->unknown, "%s%s%s", section, *section ? "." : "", name);
+        return 0;
+    }
+    *field = strdup(value);
+    return *field != NULL;
+}
+
+/* The values live as long as the process. */
+static void read_config(struct raw *raw)
+{
+    struct config config = {0};
+    int line = ini_parse(raw->config, on_setting, &config);
+    if (line < 0)
+        usage_error("%s cannot be read", raw->config);
+    if (line > 0 && *config.unknown)
+        usage_error("%s, line %d: unknown or repeated: %s", raw->config, line, config.unknown);
+    if (line > 0)
+        usage_error("%s, line %d: not `name = value`", raw->config, line);
+    static const char *const names[] = {"id", "data", "ensemble", "key", "log-level"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char **given = raw_field(raw, names[i]), *configured = *raw_field(&config.raw, names[i]);
+        if (*given)
+            free(configured);
+        else
+            *given = configured;
+    }
+}
+
+/* --- the values --- */
+
+static void take_ensemble(const struct raw *raw, struct options *options)
+{
+    char text[200];
+    if (!raw->ensemble)
+        usage_error("--ensemble is missing");
+    if (ensemble_parse(raw->ensemble, options->members, &options->member_count, text, sizeof text) != ERR_OK)
+        usage_error("--ensemble: %s", text);
+    for (size_t i = 0; i < options->member_count; i++)
+        if (options->members[i].id == options->id)
+            options->self = &options->members[i];
+    if (!options->self)
+        usage_error("--ensemble has no member %u", options->id);
+    if (options->member_count > 1)
+        usage_error("--ensemble: this version serves an ensemble of one replica, not %zu", options->member_count);
+    snprintf(options->address, sizeof options->address, "%s:%u", options->self->host, options->self->client_port);
+}
+
+static void take_key(const struct raw *raw, struct options *options)
+{
+    char text[512];
+    if (!raw->key && !address_is_loopback(options->address))
+        usage_error("%s is not a loopback address: a --key is needed", options->address);
+    if (!raw->key)
+        return;
+    if (keys_read(raw->key, &options->keys, text, sizeof text) != ERR_OK)
+        usage_error("--key: %s", text);
+    if (!options->keys.replica)
+        usage_error("--key: %s is the key of mounts; a replica needs replica.key", raw->key);
+}
+
+void options_read(int argc, char **argv, struct options *options)
+{
+    struct raw raw = {0};
+    enum report_level level;
+    *options = (struct options){0};
+    read_command_line(argc, argv, &raw);
+    if (raw.config)
+        read_config(&raw);
+    if (!raw.id || !number_parse(raw.id, 1, 255, &options->id))
+        usage_error(raw.id ? "--id: not a number from 1 to 255: %s" : "--id is missing%s", raw.id ? raw.id : "");
+    if (!raw.data || !*raw.data)
+        usage_error("--data is missing");
+    if (raw.log_level && !report_parse_level(raw.log_level, &level))
+        usage_error("--log-level: not error, warn, info or debug: %s", raw.log_level);
+    options->data = raw.data;
+    options->log_level = raw.log_level;
+    take_ensemble(&raw, options);
+    take_key(&raw, options);
+}

@@ -1,0 +1,34 @@
+/* options.h - pactd's command line and configuration file. */
+#ifndef PACT_OPTIONS_H
+#define PACT_OPTIONS_H
+
+#include "replica/net/link.h"
+
+enum { ENSEMBLE_MAX = 7 };
+
+struct member {
+    uint32_t id;    /* 1 … 255 */
+    char host[256]; /* a name or an address; IPv6 in brackets */
+    uint16_t peer_port, client_port;
+};
+
+struct options {
+    uint32_t id;
+    const char *data, *log_level;
+    struct member members[ENSEMBLE_MAX];
+    size_t member_count;
+    const struct member *self;
+    char address[300]; /* HOST:CLIENTPORT of this replica */
+    struct link_keys keys;
+};
+
+/* Reads everything and checks it. Ends the process: with 0 after --help and --version, with 2 and one line on stderr
+ * if something is wrong. */
+void options_read(int argc, char **argv, struct options *options);
+
+/* ID=HOST:PEERPORT:CLIENTPORT[,…] → 1 to ENSEMBLE_MAX members with different ids. ERR_OK, or ERR_INVALID and text. */
+int ensemble_parse(const char *spec, struct member *members, size_t *count, char *text, size_t text_len);
+/* A decimal number from low to high and nothing else. */
+bool number_parse(const char *spec, uint32_t low, uint32_t high, uint32_t *number);
+
+#endif

@@ -1,0 +1,293 @@
+#include "replica/pactd/replica.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "replica/pactd/attach.h"
+#include "replica/pactd/pipeline.h"
+
+/* --- time, failure --- */
+
+uint64_t clock_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int64_t wall_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void replica_fail(struct replica *replica, int code, const char *what)
+{
+    if (replica->failure != ERR_OK)
+        return; /* the first cause is the one to tell */
+    const char *cause = store_error(replica->store);
+    report(REPORT_ERROR, "%s failed: %s; the replica ends and must be started again", what,
+           cause && *cause ? cause : error_text(code));
+    replica->failure = code;
+    uv_stop(&replica->loop);
+}
+
+/* --- the loop --- */
+
+static void arm_port_timer(struct replica *replica, uint64_t due_ms);
+
+/* One turn: what arrived → one sync → applied → streamed. */
+static void turn(struct replica *replica)
+{
+    bool more = false;
+    uint64_t due_ms;
+    do {
+        due_ms = port_run(replica->port, clock_ms(), RECEIVE_BUDGET, &more);
+    } while (more && replica->pending_bytes < LIMIT_BATCH_BYTES && replica->failure == ERR_OK);
+    pipeline_commit(replica);
+    if (replica->failure != ERR_OK)
+        return; /* what could not be made durable must not be seen */
+    attach_pump(replica);
+    arm_port_timer(replica, due_ms);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    turn(poll->data);
+}
+
+static void on_port_due(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
+static void arm_port_timer(struct replica *replica, uint64_t due_ms)
+{
+    uint64_t now_ms = clock_ms();
+    uv_timer_start(&replica->port_timer, on_port_due, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+}
+
+/* What arrived is heard before anyone is found silent. */
+static void on_tick(uv_timer_t *timer)
+{
+    struct replica *replica = timer->data;
+    uint64_t now_ms = clock_ms(), elapsed_ms = now_ms - replica->ticked_ms;
+    replica->ticked_ms = now_ms;
+    turn(replica);
+    if (replica->failure != ERR_OK)
+        return;
+    pipeline_retry(replica, now_ms);
+    roster_expire(replica, elapsed_ms < TICK_LIMIT_MS ? elapsed_ms : TICK_LIMIT_MS);
+    due_run(replica);
+    turn(replica);
+    if (replica->failure == ERR_OK)
+        checkpoint_tick(replica, now_ms);
+}
+
+static void on_stop(uv_async_t *stop)
+{
+    uv_stop(stop->loop);
+}
+
+static void open_loop(struct replica *replica)
+{
+    int failed = uv_loop_init(&replica->loop);
+    failed |= uv_timer_init(&replica->loop, &replica->port_timer);
+    failed |= uv_timer_init(&replica->loop, &replica->tick_timer);
+    failed |= uv_async_init(&replica->loop, &replica->stop, on_stop);
+    assert(!failed);
+    replica->port_timer.data = replica->tick_timer.data = replica;
+    replica->loop_open = true;
+}
+
+static void close_loop(struct replica *replica)
+{
+    if (!replica->loop_open)
+        return;
+    uv_close((uv_handle_t *)&replica->port_timer, NULL);
+    uv_close((uv_handle_t *)&replica->tick_timer, NULL);
+    uv_close((uv_handle_t *)&replica->stop, NULL);
+    if (replica->polling)
+        uv_close((uv_handle_t *)&replica->poll, NULL);
+    uv_run(&replica->loop, UV_RUN_DEFAULT);
+    int busy = uv_loop_close(&replica->loop);
+    assert(!busy);
+}
+
+/* --- opening --- */
+
+/* nanomsg spins when descriptors run out. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int open_store(struct replica *replica, const char *data, char *text, size_t text_len)
+{
+    int failed = disk_posix_open(data, &replica->disk);
+    if (failed == -EBUSY) {
+        snprintf(text, text_len, "%s is in use by another process", data);
+        return ERR_BUSY;
+    }
+    if (failed) {
+        snprintf(text, text_len, "%s: %s", data, strerror(-failed));
+        return failed == -EACCES || failed == -EPERM || failed == -EROFS ? ERR_ACCESS : ERR_IO;
+    }
+    replica->disk_open = true;
+    return store_open(&replica->disk, &(struct store_options){0}, &replica->store, text, text_len);
+}
+
+static int open_port(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
+{
+    struct port_events events = attach_events(replica);
+    int code =
+        port_open(options->addresses, options->address_count, &options->keys, &events, &replica->port, text, text_len);
+    if (code != ERR_OK)
+        return code;
+    int failed = uv_poll_init(&replica->loop, &replica->poll, port_fd(replica->port));
+    assert(!failed);
+    replica->poll.data = replica;
+    replica->polling = true;
+    return ERR_OK;
+}
+
+/* The first entry of a new cluster names it. */
+static int name_cluster(struct replica *replica, char *text, size_t text_len)
+{
+    static const uint8_t none[CLUSTER_ID_BYTES];
+    if (memcmp(state_cluster(replica->state), none, sizeof none) != 0)
+        return ERR_OK;
+    struct request request = {.kind = OP_SET_CLUSTER};
+    randombytes_buf(request.set_cluster.id, sizeof request.set_cluster.id);
+    int code = pipeline_propose_own(replica, &request, NULL);
+    if (code == ERR_OK)
+        pipeline_commit(replica);
+    if (code == ERR_OK && (replica->full || replica->failure))
+        code = replica->full ? ERR_NO_SPACE : replica->failure;
+    if (code != ERR_OK)
+        snprintf(text, text_len, "%s", store_error(replica->store));
+    return code;
+}
+
+static struct replica *new_replica(const struct replica_options *options)
+{
+    struct replica *replica = calloc(1, sizeof *replica);
+    assert(replica);
+    replica->id = options->id;
+    replica->member_address = strdup(options->member_address);
+    replica->ready = options->ready;
+    replica->ready_arg = options->ready_arg;
+    replica->arena = arena_new();
+    replica->request_arena = arena_new();
+    replica->scratch = malloc(STREAM_SCRATCH_BYTES);
+    assert(replica->member_address && replica->arena && replica->request_arena && replica->scratch);
+    replica->started_ms = replica->ticked_ms = clock_ms();
+    open_loop(replica);
+    return replica;
+}
+
+static int open_parts(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
+{
+    int code = open_store(replica, options->data, text, text_len);
+    if (code == ERR_OK)
+        code = start_load(replica, text, text_len);
+    if (code == ERR_OK)
+        code = start_epoch(replica, text, text_len);
+    if (code == ERR_OK)
+        code = name_cluster(replica, text, text_len);
+    if (code == ERR_OK)
+        code = open_port(replica, options, text, text_len);
+    return code;
+}
+
+int replica_open(const struct replica_options *options, struct replica **out, char *text, size_t text_len)
+{
+    enum report_level level = REPORT_INFO;
+    *out = NULL;
+    if (options->log_level && !report_parse_level(options->log_level, &level)) {
+        snprintf(text, text_len, "no such log level: %s (error, warn, info or debug)", options->log_level);
+        return ERR_INVALID;
+    }
+    if (sodium_init() < 0) {
+        snprintf(text, text_len, "libsodium does not start");
+        return ERR_IO;
+    }
+    report_set_level(level);
+    raise_descriptor_limit();
+    struct replica *replica = new_replica(options);
+    int code = open_parts(replica, options, text, text_len);
+    if (code != ERR_OK) {
+        replica_free(replica);
+        return code;
+    }
+    report(REPORT_INFO, "replica %u: %" PRIu64 " znodes at zxid %" PRIx64 ", epoch %u, loaded in %" PRIu64 " ms",
+           replica->id, state_nodes(replica->state), state_zxid(replica->state), replica->order.epoch,
+           clock_ms() - replica->started_ms);
+    *out = replica;
+    return ERR_OK;
+}
+
+int replica_run(struct replica *replica)
+{
+    uv_poll_start(&replica->poll, UV_READABLE, on_readable);
+    uv_timer_start(&replica->tick_timer, on_tick, TICK_MS, TICK_MS);
+    replica->ticked_ms = clock_ms();
+    arm_port_timer(replica, 0);
+    report(REPORT_INFO, "replica %u: serving on port %u", replica->id, port_number(replica->port));
+    if (replica->ready)
+        replica->ready(replica->ready_arg, port_number(replica->port));
+    if (replica->failure == ERR_OK)
+        uv_run(&replica->loop, UV_RUN_DEFAULT);
+    uv_poll_stop(&replica->poll);
+    uv_timer_stop(&replica->tick_timer);
+    uv_timer_stop(&replica->port_timer);
+    checkpoint_stop(replica);
+    report(REPORT_INFO, "replica %u: stopped", replica->id);
+    return replica->failure;
+}
+
+void replica_stop(struct replica *replica)
+{
+    uv_async_send(&replica->stop);
+}
+
+void replica_free(struct replica *replica)
+{
+    if (!replica)
+        return;
+    if (replica->port)
+        port_close(replica->port);
+    attach_free(replica);
+    close_loop(replica);
+    roster_free(&replica->roster);
+    if (replica->recent.ring)
+        recent_free(&replica->recent);
+    if (replica->state)
+        state_free(replica->state);
+    if (replica->store)
+        store_close(replica->store);
+    if (replica->disk_open)
+        disk_posix_close(&replica->disk);
+    arena_free(replica->arena);
+    arena_free(replica->request_arena);
+    buffer_free(&replica->encoded);
+    buffer_free(&replica->entry);
+    buffer_free(&replica->cache.message);
+    free(replica->scratch);
+    free(replica->member_address);
+    free(replica);
+}
