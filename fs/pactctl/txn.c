@@ -1,0 +1,99 @@
+/* txn: the lines of a file as one multi. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/pactctl/pactctl.h"
+
+struct txn {
+    struct request ops[LIMIT_MULTI_OPS];
+    struct edit edits[LIMIT_MULTI_OPS][2];
+    char *lines[LIMIT_MULTI_OPS]; /* what the requests borrow from */
+    size_t line_numbers[LIMIT_MULTI_OPS];
+    size_t count;
+};
+
+static int add_line(struct txn *txn, char *line, size_t number)
+{
+    char *words[LIMIT_WORDS + 1];
+    int count = words_split(line, words);
+    if (count < 0)
+        return usage("line %zu: an open quote, or more than %d words", number, LIMIT_WORDS);
+    if (count == 0)
+        return EXIT_DONE;
+    if (txn->count == LIMIT_MULTI_OPS)
+        return usage("more than %u operations", LIMIT_MULTI_OPS);
+    words[count] = NULL;
+    size_t at = txn->count;
+    if (parse_request(count, words, &txn->ops[at], txn->edits[at]) != EXIT_DONE)
+        return usage("line %zu is not understood", number);
+    txn->lines[at] = line;
+    txn->line_numbers[at] = number;
+    txn->count++;
+    return EXIT_DONE;
+}
+
+static int read_lines(struct txn *txn, FILE *file)
+{
+    size_t capacity = 0;
+    char *line = NULL;
+    int code = EXIT_DONE;
+    ssize_t len;
+    for (size_t number = 1; code == EXIT_DONE && (len = getline(&line, &capacity, file)) >= 0; number++) {
+        if (len > 0 && line[len - 1] == '\n')
+            line[--len] = '\0';
+        if (strlen(line) != (size_t)len) {
+            code = usage("line %zu has a NUL byte", number);
+            break;
+        }
+        size_t before = txn->count;
+        code = add_line(txn, line, number);
+        if (txn->count > before) { /* the requests borrow from it */
+            line = NULL;
+            capacity = 0;
+        }
+    }
+    free(line);
+    return code;
+}
+
+static int commit(struct tool *tool, const struct txn *txn)
+{
+    struct result result;
+    struct request multi = {.kind = OP_MULTI, .multi = {txn->ops, txn->count}};
+    int code = tool_open(tool, false, NULL);
+    if (code != EXIT_DONE)
+        return code;
+    client_call(tool->client, &multi, &result);
+    if (result.code != ERR_OK && result.failed < txn->count)
+        return fail("line %zu: %s; nothing was done", txn->line_numbers[result.failed], error_text(result.code));
+    if (result.code != ERR_OK)
+        return fail("%s", error_text(result.code));
+    if (tool->json)
+        json_print(json_pack("{s:I,s:I}", "operations", (json_int_t)txn->count, "zxid", (json_int_t)result.zxid));
+    else
+        printf("%zu done at zxid 0x%llx\n", txn->count, (unsigned long long)result.zxid);
+    return EXIT_DONE;
+}
+
+int command_txn(struct tool *tool, int count, char **words)
+{
+    if (count != 2)
+        return usage("txn takes a file");
+    bool standard_input = strcmp(words[1], "-") == 0;
+    FILE *file = standard_input ? stdin : fopen(words[1], "r");
+    if (file == NULL)
+        return fail("%s: %s", words[1], strerror(errno));
+    struct txn *txn = calloc(1, sizeof *txn);
+    int code = txn == NULL ? fail("no memory") : read_lines(txn, file);
+    if (code == EXIT_DONE && txn->count == 0)
+        code = usage("%s has no operation", words[1]);
+    if (code == EXIT_DONE)
+        code = commit(tool, txn);
+    for (size_t i = 0; txn != NULL && i < txn->count; i++)
+        free(txn->lines[i]);
+    free(txn);
+    if (!standard_input)
+        fclose(file);
+    return code;
+}

@@ -1,0 +1,170 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/pactctl/pactctl.h"
+
+/* All of standard input, at most one byte more than a znode may hold. */
+static char *read_input(size_t *len)
+{
+    char *text = malloc(LIMIT_DATA_BYTES + 1);
+    if (text == NULL)
+        return NULL;
+    *len = fread(text, 1, LIMIT_DATA_BYTES + 1, stdin);
+    return text;
+}
+
+int command_set(struct tool *tool, int count, char **words)
+{
+    struct request request;
+    struct result result;
+    struct edit edits[2];
+    char *input = NULL;
+    int code = parse_request(count, words, &request, edits);
+    if (code != EXIT_DONE)
+        return code;
+    const char *path = words[optind];
+    if (strcmp(words[optind + 1], "-") == 0) {
+        input = read_input(&edits[1].data.len);
+        if (input == NULL || ferror(stdin))
+            return fail("cannot read standard input");
+        edits[1].data.at = input;
+        request.write.count = edits[1].data.len == 0 ? 1 : 2;
+    }
+    code = tool_open(tool, false, NULL);
+    if (code == EXIT_DONE)
+        code = tool_call(tool, &request, path, &result);
+    free(input);
+    return code;
+}
+
+static void print_created(const struct tool *tool, struct where at, const struct result *result)
+{
+    const char *path = at.path.at;
+    size_t parent = at.path.len;
+    char full[LIMIT_PATH_BYTES + LIMIT_NAME_BYTES + 3];
+    while (parent > 0 && path[parent - 1] != '/')
+        parent--;
+    snprintf(full, sizeof full, "/%.*s%s", (int)parent, path, result->name);
+    if (tool->json)
+        json_print(json_pack("{s:o,s:I,s:I}", "path", json_text(full, strlen(full)), "id", (json_int_t)result->id,
+                             "zxid", (json_int_t)result->zxid));
+    else
+        puts(full);
+    fflush(stdout);
+}
+
+int command_create(struct tool *tool, int count, char **words)
+{
+    struct request request;
+    struct result result;
+    int code = parse_request(count, words, &request, NULL);
+    if (code != EXIT_DONE)
+        return code;
+    const char *path = words[optind];
+    code = tool_open(tool, false, NULL);
+    if (code == EXIT_DONE)
+        code = tool_call(tool, &request, path, &result);
+    if (code != EXIT_DONE)
+        return code;
+    print_created(tool, request.create.at, &result);
+    /* An ephemeral znode lives as long as its session, which is this process. */
+    if (request.create.lifetime.ephemeral)
+        wait_for_signal();
+    return EXIT_DONE;
+}
+
+/* --- rm -r: leaves first, in transactions of LIMIT_MULTI_OPS: all or nothing as far as one transaction reaches --- */
+
+struct doomed {
+    uint64_t *ids;
+    size_t count, capacity;
+};
+
+static bool doom(struct doomed *doomed, uint64_t id)
+{
+    if (doomed->count == doomed->capacity) {
+        size_t capacity = doomed->capacity == 0 ? 256 : 2 * doomed->capacity;
+        uint64_t *ids = realloc(doomed->ids, capacity * sizeof *ids);
+        if (ids == NULL)
+            return false;
+        doomed->ids = ids;
+        doomed->capacity = capacity;
+    }
+    doomed->ids[doomed->count++] = id;
+    return true;
+}
+
+/* A znode after its parent, breadth first; deleted from the end. Without its start if that is the root. */
+static bool doom_tree(const struct state *state, const struct node *top, struct doomed *doomed)
+{
+    struct node_stat stat;
+    node_stat(top, &stat);
+    if (!doom(doomed, stat.id))
+        return false;
+    for (size_t i = 0; i < doomed->count; i++) {
+        const struct node *node = state_node(state, doomed->ids[i]);
+        for (const struct node *child = node_first_child(node); child != NULL; child = node_next_sibling(child)) {
+            node_stat(child, &stat);
+            if (!doom(doomed, stat.id))
+                return false;
+        }
+    }
+    return true;
+}
+
+static int delete_doomed(struct tool *tool, struct doomed *doomed, size_t keep, const char *path)
+{
+    struct request *ops = calloc(LIMIT_MULTI_OPS, sizeof *ops);
+    struct result result;
+    int code = ops == NULL ? fail("no memory") : EXIT_DONE;
+    while (code == EXIT_DONE && doomed->count > keep) {
+        size_t count = 0;
+        for (; count < LIMIT_MULTI_OPS && doomed->count > keep; count++) {
+            ops[count] = (struct request){.kind = OP_DELETE};
+            ops[count].delete.at.id = doomed->ids[--doomed->count];
+            ops[count].delete.version = NO_VERSION_CHECK;
+        }
+        struct request multi = {.kind = OP_MULTI, .multi = {ops, count}};
+        code = tool_call(tool, &multi, path, &result);
+    }
+    free(ops);
+    return code;
+}
+
+static int remove_tree(struct tool *tool, const char *path)
+{
+    struct doomed doomed = {0};
+    int code = tool_open(tool, false, NULL);
+    if (code != EXIT_DONE)
+        return code;
+    const struct state *state = client_lock(tool->client);
+    const struct node *top = find_or_fail(state, path);
+    bool whole = top != NULL && doom_tree(state, top, &doomed);
+    client_unlock(tool->client);
+    if (top == NULL)
+        code = EXIT_FAILED;
+    else if (!whole)
+        code = fail("no memory");
+    else
+        code = delete_doomed(tool, &doomed, where_of(path).path.len == 0 ? 1 : 0, path);
+    free(doomed.ids);
+    return code;
+}
+
+int command_rm(struct tool *tool, int count, char **words)
+{
+    struct request request;
+    struct result result;
+    if (count == 3 && strcmp(words[1], "-r") == 0)
+        return remove_tree(tool, words[2]);
+    int code = parse_request(count, words, &request, NULL);
+    if (code != EXIT_DONE)
+        return code;
+    const char *path = words[optind];
+    code = tool_open(tool, false, NULL);
+    if (code == EXIT_DONE)
+        code = tool_call(tool, &request, path, &result);
+    return code;
+}
