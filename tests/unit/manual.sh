@@ -13,26 +13,25 @@ fault() {
     status=1
 }
 options() { grep -oE -- '(^|[[:space:],[])--[a-z][a-z-]+' | grep -oE -- '--[a-z-]+' | sort -u; }
+text_of() { mandoc -T utf8 "$1" | sed 's/.\x08//g'; }
 
+helps=$(for program in pactd pactfs pactctl; do "$build/$program" --help; done)
 for page in replica/man/pactd.8 fs/man/pactfs.8 fs/man/pactctl.1; do
-    program=$(basename "${page%.*}")
-    help=$("$build/$program" --help)
-    text=$(mandoc -T utf8 "$page" | sed 's/.\x08//g')
+    text=$(text_of "$page")
     while read -r option; do
         grep -qF -- "$option" <<<"$text" || fault "$page does not tell $option"
-    done < <(options <<<"$help")
+    done < <("$build/$(basename "${page%.*}")" --help | options)
     while read -r option; do
-        grep -qF -- "$option" <<<"$help" || [[ $program != "$(sed -nE "s/^ *(pact[a-z]+) .*$option.*/\1/p" <<<"$text" | head -1)" ]] ||
-            fault "$page tells $option, which $program --help does not know"
+        grep -qF -- "$option" <<<"$helps" || fault "$page tells $option, which no --help knows"
     done < <(options <<<"$text")
 done
 # pactctl's commands, and the mount's -o options
 while read -r command; do
-    grep -qE "^ +$command( |$)" <<<"$(mandoc -T utf8 fs/man/pactctl.1 | sed 's/.\x08//g')" ||
+    grep -qE "^ +$command( |$)" < <(text_of fs/man/pactctl.1) ||
         fault "pactctl.1 does not tell the command $command"
 done < <("$build/pactctl" --help | sed -nE 's/^  ([a-z]+) .*/\1/p')
 while read -r option; do
     "$build/pactfs" --help | grep -qw -- "$option" || fault "pactfs --help does not tell -o $option"
-done < <(mandoc -T utf8 fs/man/pactfs.8 | sed 's/.\x08//g' | sed -nE 's/^ +-o ([a-z_]+).*/\1/p')
+done < <(text_of fs/man/pactfs.8 | sed -nE 's/^ +-o ([a-z_]+).*/\1/p')
 ((status)) || echo "manual: three pages agree with --help"
 exit $status
