@@ -1,0 +1,397 @@
+/* The client thread: it alone runs the link, applies, loads and calls back. One turn: the link's frames, what they
+ * brought, what is due, sleep. */
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/client/client_internal.h"
+
+uint64_t client_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- carrying out what the learner asks for --- */
+
+static void note_refusal(struct client *client, int code)
+{
+    client->refusal = code;
+    client->refusals++;
+    pthread_cond_broadcast(&client->moved);
+}
+
+static void drop_link(struct client *client, int code, uint32_t delay_ms)
+{
+    client->dropped = true;
+    client->drop_ms = delay_ms;
+    client->dropped_link = client->link++;
+    if (code != ERR_SESSION_EXPIRED)
+        note_refusal(client, code);
+}
+
+/* What can't be sent is lost with the link: the learner sends it again on the next. */
+static void send_message(struct client *client, const struct learner_action *action, uint64_t now_ms)
+{
+    if (client->dial == NULL || client->attached != client->link)
+        return;
+    int code = encode_message(&action->send, &client->encoded);
+    assert(code == ERR_OK); /* requests were measured when they were encoded */
+    struct link *link = dial_link(client->dial);
+    if (action->kind == LEARNER_SEND_URGENT)
+        link_send_urgent(link, client->encoded.at, client->encoded.len, now_ms);
+    else
+        link_send(link, client->encoded.at, client->encoded.len, now_ms);
+}
+
+static void put_off(struct client *client, const struct learner_action *action)
+{
+    struct learner_action *copy = learner_output_add(&client->deliveries, action->kind);
+    *copy = *action;
+    if (action->kind == LEARNER_STATE && action->state.state == CLIENT_CONNECTED) {
+        client->refusal = ERR_OK;
+        client->refusals = 0;
+    }
+}
+
+void client_carry_out(struct client *client)
+{
+    uint64_t now_ms = client->output.count > 0 ? client_now_ms() : 0;
+    for (size_t i = 0; i < client->output.count; i++) {
+        const struct learner_action *action = &client->output.list[i];
+        if (action->kind == LEARNER_SEND || action->kind == LEARNER_SEND_URGENT)
+            send_message(client, action, now_ms);
+        else if (action->kind == LEARNER_DROP_LINK)
+            drop_link(client, action->drop.code, action->drop.delay_ms);
+        else
+            put_off(client, action);
+    }
+    client->output.count = 0;
+}
+
+void client_wake(struct client *client)
+{
+    bool due = client->deliveries.count > 0 || client->inbox.len > 0 || client->dropped;
+    if (client->sleep_until == 0 || (!due && learner_deadline(client->learner) >= client->sleep_until))
+        return;
+    client->sleep_until = 0;
+    int code = eventfd_write(client->wake_fd, 1);
+    assert(code == 0);
+}
+
+/* Tells what was put off, without a lock; what the callbacks cause is told as well. */
+static void deliver(struct client *client)
+{
+    for (;;) {
+        pthread_mutex_lock(&client->mutex);
+        struct learner_output swapped = client->delivering;
+        client->delivering = client->deliveries;
+        client->deliveries = swapped;
+        pthread_mutex_unlock(&client->mutex);
+        if (client->delivering.count == 0)
+            return;
+        for (size_t i = 0; i < client->delivering.count; i++) {
+            const struct learner_action *action = &client->delivering.list[i];
+            if (action->kind == LEARNER_COMPLETE)
+                action->complete.done(action->complete.arg, &action->complete.result);
+            else if (client->events.state != NULL)
+                client->events.state(client->events.arg, action->state.state, action->state.session);
+        }
+        client->delivering.count = 0;
+    }
+}
+
+/* Ends a call of the learner, which was begun by locking the mutex. */
+static void finish_call(struct client *client)
+{
+    client_carry_out(client);
+    if (client->ready != learner_ready(client->learner)) {
+        client->ready = true;
+        pthread_cond_broadcast(&client->moved);
+    }
+    bool tell = client->deliveries.count > 0;
+    pthread_mutex_unlock(&client->mutex);
+    if (tell)
+        deliver(client);
+}
+
+/* --- the tree --- */
+
+static void broken(struct client *client, int code)
+{
+    pthread_mutex_lock(&client->mutex);
+    learner_broken(client->learner, client_now_ms(), code, &client->output);
+    finish_call(client);
+}
+
+static void apply_entries(struct client *client, const struct message_entries *entries)
+{
+    for (size_t i = 0; i < entries->count; i++) {
+        struct entry entry;
+        struct result result;
+        bool known;
+        int code = tree_apply(&client->tree, entries->list[i], &entry, &result, &client->changes, &known);
+        if (code != ERR_OK) {
+            broken(client, code);
+            return;
+        }
+        if (known)
+            continue;
+        if (client->changes.count > 0 && client->events.changes != NULL)
+            client->events.changes(client->events.arg, &client->changes);
+        pthread_mutex_lock(&client->mutex);
+        learner_applied(client->learner, client_now_ms(), &entry, &result, &client->output);
+        finish_call(client);
+    }
+}
+
+static void load_chunk(struct client *client, struct bytes chunk)
+{
+    int code = tree_load(&client->tree, chunk);
+    if (code != ERR_OK)
+        broken(client, code);
+    else if (client->events.progress != NULL)
+        client->events.progress(client->events.arg, loader_nodes(client->tree.loader), client->tree.nodes);
+}
+
+/* The first tree is no news: there was none before. */
+static void load_end(struct client *client)
+{
+    struct state *before;
+    int code = tree_load_end(&client->tree, &before);
+    if (code != ERR_OK) {
+        broken(client, code);
+        return;
+    }
+    if (state_zxid(before) > 0 && client->events.resync != NULL)
+        client->events.resync(client->events.arg, before);
+    state_free(before);
+    pthread_mutex_lock(&client->mutex);
+    learner_loaded(client->learner, client_now_ms(), client->tree.state, &client->output);
+    finish_call(client);
+}
+
+/* --- the link --- */
+
+static void on_message(struct client *client, struct bytes bytes)
+{
+    struct message message;
+    arena_reset(client->arena);
+    int code = decode_message(bytes, client->arena, &message);
+    if (code != ERR_OK) {
+        broken(client, code);
+        return;
+    }
+    pthread_mutex_lock(&client->mutex);
+    enum learner_verdict verdict = learner_message(client->learner, client_now_ms(), &message, &client->output);
+    finish_call(client);
+    if (verdict == LEARNER_APPLY)
+        apply_entries(client, &message.entries);
+    else if (verdict == LEARNER_LOAD_BEGIN)
+        tree_load_begin(&client->tree, message.snapshot_begin.nodes);
+    else if (verdict == LEARNER_LOAD_CHUNK)
+        load_chunk(client, message.chunk);
+    else if (verdict == LEARNER_LOAD_END)
+        load_end(client);
+}
+
+static void on_up(struct client *client, uint64_t link)
+{
+    uint8_t nonce[SESSION_NONCE_BYTES], secret[SESSION_SECRET_BYTES];
+    ssize_t got = getrandom(nonce, sizeof nonce, 0) + getrandom(secret, sizeof secret, 0);
+    assert(got == (ssize_t)(sizeof nonce + sizeof secret));
+    tree_load_stop(&client->tree);
+    pthread_mutex_lock(&client->mutex);
+    client->attached = link;
+    learner_up(client->learner, client_now_ms(), nonce, secret, &client->output);
+    finish_call(client);
+}
+
+static void on_down(struct client *client, int code)
+{
+    pthread_mutex_lock(&client->mutex);
+    if (code == ERR_BAD_KEY || code == ERR_BAD_FORMAT)
+        note_refusal(client, code);
+    learner_down(client->learner, client_now_ms(), &client->output);
+    finish_call(client);
+}
+
+/* The next item, but of no link that the learner itself has dropped since. */
+static bool take_item(struct client *client, struct inbox_item *item, struct bytes *message)
+{
+    while (inbox_next(&client->reading, item, message)) {
+        pthread_mutex_lock(&client->mutex);
+        bool stale = item->link <= client->dropped_link;
+        pthread_mutex_unlock(&client->mutex);
+        if (!stale)
+            return true;
+    }
+    return false;
+}
+
+static void take_inbox(struct client *client)
+{
+    struct inbox_item item;
+    struct bytes message;
+    pthread_mutex_lock(&client->mutex);
+    struct inbox swapped = client->reading;
+    client->reading = client->inbox;
+    client->inbox = swapped;
+    pthread_mutex_unlock(&client->mutex);
+    while (take_item(client, &item, &message)) {
+        if (item.kind == INBOX_UP)
+            on_up(client, item.link);
+        else if (item.kind == INBOX_DOWN)
+            on_down(client, item.code);
+        else
+            on_message(client, message);
+    }
+}
+
+/* --- dialing --- */
+
+static void dial_up(void *arg)
+{
+    struct client *client = arg;
+    struct inbox_item item = {.kind = INBOX_UP, .link = ++client->link};
+    inbox_add(&client->inbox, &item, NULL);
+}
+
+static void dial_down(void *arg, int code)
+{
+    struct client *client = arg;
+    struct inbox_item item = {.kind = INBOX_DOWN, .code = code, .link = client->link++};
+    inbox_add(&client->inbox, &item, NULL);
+}
+
+static void dial_message(void *arg, const void *message, size_t len)
+{
+    struct client *client = arg;
+    struct inbox_item item = {.kind = INBOX_MESSAGE, .link = client->link, .len = len};
+    inbox_add(&client->inbox, &item, message);
+}
+
+/* Closing and opening sockets takes time: both without the mutex. */
+static void hang_up(struct client *client, uint64_t delay_ms)
+{
+    pthread_mutex_lock(&client->mutex);
+    struct dial *dial = client->dial;
+    client->dial = NULL;
+    client->dropped = false;
+    pthread_mutex_unlock(&client->mutex);
+    if (dial != NULL)
+        dial_close(dial);
+    uint64_t now_ms = client_now_ms();
+    servers_current(&client->servers)->not_before_ms = now_ms + delay_ms;
+    servers_next(&client->servers, now_ms);
+}
+
+static void dial_server(struct client *client, uint64_t now_ms)
+{
+    char text[256];
+    struct dial *dial;
+    struct server *server = servers_current(&client->servers);
+    const struct link_events events = {.arg = client, .up = dial_up, .down = dial_down, .message = dial_message};
+    int code = dial_open(server->address, &client->keys, &events, &dial, text, sizeof text);
+    client->dialed_ms = now_ms;
+    pthread_mutex_lock(&client->mutex);
+    if (code == ERR_OK) {
+        client->dial = dial;
+        memcpy(client->address, server->address, sizeof client->address);
+    } else {
+        note_refusal(client, code);
+    }
+    pthread_mutex_unlock(&client->mutex);
+    if (code != ERR_OK)
+        hang_up(client, LEARNER_REFUSED_MS);
+}
+
+/* One turn of the link. Returns when it wants the next. */
+static uint64_t run_link(struct client *client)
+{
+    uint64_t now_ms = client_now_ms(), due_ms = servers_current(&client->servers)->not_before_ms;
+    if (client->dial == NULL && due_ms <= now_ms)
+        dial_server(client, now_ms);
+    if (client->dial == NULL)
+        return servers_current(&client->servers)->not_before_ms;
+    pthread_mutex_lock(&client->mutex);
+    due_ms = dial_run(client->dial, now_ms);
+    bool up = link_state(dial_link(client->dial)) == LINK_UP;
+    pthread_mutex_unlock(&client->mutex);
+    if (up || client->servers.count == 1)
+        client->dialed_ms = now_ms;
+    if (now_ms - client->dialed_ms >= CLIENT_PATIENCE_MS)
+        hang_up(client, 0);
+    return due_ms;
+}
+
+/* --- the loop --- */
+
+static bool tick(struct client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    learner_tick(client->learner, client_now_ms(), &client->output);
+    bool closed = learner_closed(client->learner);
+    finish_call(client);
+    deliver(client); /* also what other threads' calls put off */
+    return !closed;
+}
+
+static void sleep_until_due(struct client *client, uint64_t due_ms)
+{
+    struct pollfd fds[2] = {{.fd = client->wake_fd, .events = POLLIN}};
+    eventfd_t count;
+    pthread_mutex_lock(&client->mutex);
+    bool busy = client->deliveries.count > 0 || client->inbox.len > 0 || client->dropped;
+    uint64_t deadline_ms = learner_deadline(client->learner), now_ms = client_now_ms();
+    due_ms = deadline_ms < due_ms ? deadline_ms : due_ms;
+    uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
+    wait_ms = wait_ms < CLIENT_SLEEP_MS ? wait_ms : CLIENT_SLEEP_MS;
+    client->sleep_until = busy ? 0 : now_ms + wait_ms;
+    pthread_mutex_unlock(&client->mutex);
+    if (busy)
+        return;
+    if (client->dial != NULL)
+        fds[1] = (struct pollfd){.fd = dial_fd(client->dial), .events = POLLIN};
+    poll(fds, client->dial != NULL ? 2 : 1, (int)wait_ms);
+    pthread_mutex_lock(&client->mutex);
+    client->sleep_until = 0;
+    pthread_mutex_unlock(&client->mutex);
+    if (fds[0].revents != 0)
+        eventfd_read(client->wake_fd, &count);
+}
+
+static void close_if_dropped(struct client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    bool dropped = client->dropped;
+    uint32_t delay_ms = client->drop_ms;
+    pthread_mutex_unlock(&client->mutex);
+    if (dropped)
+        hang_up(client, delay_ms);
+}
+
+/* What has arrived is taken in before anything is judged to be late: see learner.h. */
+void *client_thread(void *arg)
+{
+    struct client *client = arg;
+    pthread_setname_np(pthread_self(), "pact-client");
+    for (;;) {
+        close_if_dropped(client);
+        uint64_t due_ms = run_link(client);
+        take_inbox(client);
+        if (!tick(client))
+            break;
+        sleep_until_due(client, due_ms);
+    }
+    if (client->dial != NULL)
+        dial_close(client->dial);
+    client->dial = NULL;
+    return NULL;
+}
