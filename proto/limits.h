@@ -42,21 +42,24 @@
 
 /* Frames and messages on a link. */
 #define LIMIT_MESSAGE_BYTES       (LIMIT_ENTRY_BYTES + 64u * KIB) /* one message, before sealing */
-#define LIMIT_FRAME_BYTES         (2u * MIB)                      /* NN_RCVMAXSIZE */
-#define LIMIT_CREDIT_MESSAGES     64u                             /* unacknowledged messages towards a mount */
-#define LIMIT_CREDIT_BYTES        (64u * KIB)  /* unacknowledged bytes; a larger message goes alone */
-#define LIMIT_CHUNK_BYTES         (256u * KIB) /* a chunk of a snapshot on the wire */
-#define LIMIT_MESSAGE_ENTRIES     8192u        /* entries in one message */
-#define LIMIT_MEMBERS             64u          /* members a status lists */
-#define LIMIT_TEXT_BYTES          1024u        /* a text for people: why refused, a role, an address */
-#define LIMIT_LINK_QUEUE_BYTES    (16u * MIB)  /* waiting for credit; overflow resets the link */
+#define LIMIT_FRAME_BYTES         (16u * KIB + 48u) /* header, 16 KiB and tag; larger messages go in pieces */
+#define LIMIT_CREDIT_MESSAGES     64u               /* unacknowledged pieces of messages towards a mount */
+#define LIMIT_CREDIT_BYTES        (64u * KIB)       /* unacknowledged bytes towards a mount */
+#define LIMIT_CHUNK_BYTES         (256u * KIB)      /* a chunk of a snapshot on the wire */
+#define LIMIT_MESSAGE_ENTRIES     8192u             /* entries in one message */
+#define LIMIT_MEMBERS             64u               /* members a status lists */
+#define LIMIT_TEXT_BYTES          1024u             /* a text for people: why refused, a role, an address */
+#define LIMIT_LINK_QUEUE_BYTES    (16u * MIB)       /* waiting for credit; overflow resets the link */
 #define LIMIT_LINK_QUEUE_MESSAGES 16384u
-#define LIMIT_LINKS               1024u      /* mounts connected to one replica */
-#define LIMIT_SERVERS             16u        /* addresses in a mount's server list */
-#define LIMIT_ARENA_BYTES         (4u * MIB) /* memory one unpacked message may take */
-#define LINK_PING_MS              500u       /* a quiet link is pinged this often */
-#define LINK_SILENCE_MS           3000u      /* a link that has been silent this long is down */
-#define LINK_HANDSHAKE_MS         1000u      /* a handshake not finished by then is begun again */
+#define LIMIT_LINKS               1024u              /* mounts connected to one replica */
+#define LIMIT_SERVERS             16u                /* addresses in a mount's server list */
+#define LIMIT_ARENA_BYTES         (4u * MIB)         /* memory one unpacked message may take */
+#define LIMIT_URGENT_BYTES        KIB                /* a message outside the credit of others: heartbeats */
+#define LINK_LOW_BYTES            LIMIT_CREDIT_BYTES /* a link with less than this queued can be fed */
+#define LINK_ACK_MS               20u                /* what was received is acknowledged at the latest after this */
+#define LINK_PING_MS              500u               /* a quiet link is pinged this often */
+#define LINK_SILENCE_MS           3000u              /* a link that has been silent this long is down */
+#define LINK_HANDSHAKE_MS         1000u              /* a handshake not finished by then is begun again */
 
 /* The replica. */
 #define LIMIT_RECENT_BYTES     (64u * MIB) /* entries kept in memory for mounts that lag */

@@ -8,7 +8,8 @@
 
 #include "replica/net/link.h"
 
-/* "HOST:PORT" (numeric address or a name; [v6] in brackets) or "inproc:NAME" → a nanomsg URL. ERR_INVALID. */
+/* "HOST:PORT" (numeric address or a name; [v6] in brackets) or "inproc:NAME" → a nanomsg URL. Names are looked up,
+ * IPv4 first. ERR_INVALID; ERR_UNREACHABLE: a name without an address. */
 int address_url(const char *address, char *url, size_t url_len);
 bool address_is_loopback(const char *address);
 
@@ -20,7 +21,8 @@ struct port_events {
     void (*up)(void *arg, struct peer *peer);
     void (*down)(void *arg, struct peer *peer, int code); /* the peer is gone after this returns */
     void (*message)(void *arg, struct peer *peer, const void *message, size_t len);
-    void (*writable)(void *arg, struct peer *peer);
+    void (*writable)(void *arg, struct peer *peer); /* as link_events.writable; may be NULL */
+    void (*refused)(void *arg, int code);           /* someone was turned away: BAD_KEY, BAD_FORMAT; may be NULL */
 };
 
 /* Binds every address (port 0 takes a free one). On error text says which and why. */
@@ -42,11 +44,13 @@ void *peer_data(const struct peer *peer);
 
 struct dial;
 
-/* A link to one address; it opens, and opens again, by itself. Events as link_events (`send` is ignored). */
+/* A link to one address; it opens, and opens again, by itself. Events as link_events (`send` is ignored); they may
+ * send, but not close the dial. */
 int dial_open(const char *address, const struct link_keys *keys, const struct link_events *events, struct dial **dial,
               char *text, size_t text_len);
 void dial_close(struct dial *dial);
 int dial_fd(const struct dial *dial);
+/* Receives and does what is due. Returns the time of the next call, at the latest. */
 uint64_t dial_run(struct dial *dial, uint64_t now_ms);
 struct link *dial_link(struct dial *dial); /* to send on */
 

@@ -1,0 +1,24 @@
+/* address.h - what an address of port.h stands for. */
+#ifndef PACT_ADDRESS_H
+#define PACT_ADDRESS_H
+
+#include "replica/net/port.h"
+
+#include <sys/socket.h>
+
+enum { ADDRESS_URL_BYTES = 128 }; /* nanomsg's own limit */
+
+struct address {
+    bool inproc;
+    struct sockaddr_storage at; /* not of inproc */
+    socklen_t len;
+    char url[ADDRESS_URL_BYTES];
+};
+
+/* Asks the resolver for names, IPv4 first. ERR_OK; INVALID: malformed; UNREACHABLE: the name has no address. */
+int address_resolve(const char *address, struct address *to);
+uint16_t address_port(const struct address *address); /* 0 of inproc */
+/* Replaces port 0 by one that is free at this moment. ERR_OK or ERR_IO. */
+int address_pick_port(struct address *address);
+
+#endif
