@@ -88,8 +88,8 @@ static bool wanted(const struct replica *replica, uint64_t now_ms)
 {
     const struct checkpoint *checkpoint = &replica->checkpoint;
     return !checkpoint->cursor && now_ms >= checkpoint->not_before_ms &&
-           (store_since_snapshot_bytes(replica->store) >= LOG_SNAPSHOT_EVERY_BYTES ||
-            store_since_snapshot_entries(replica->store) >= LOG_SNAPSHOT_EVERY_ENTRIES);
+           (store_since_snapshot_bytes(replica->store) >= checkpoint->every_bytes ||
+            store_since_snapshot_entries(replica->store) >= checkpoint->every_entries);
 }
 
 void checkpoint_tick(struct replica *replica, uint64_t now_ms)

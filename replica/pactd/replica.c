@@ -191,6 +191,10 @@ static struct replica *new_replica(const struct replica_options *options)
     replica->member_address = strdup(options->member_address);
     replica->ready = options->ready;
     replica->ready_arg = options->ready_arg;
+    replica->checkpoint.every_bytes =
+        options->snapshot_every_bytes ? options->snapshot_every_bytes : LOG_SNAPSHOT_EVERY_BYTES;
+    replica->checkpoint.every_entries =
+        options->snapshot_every_entries ? options->snapshot_every_entries : LOG_SNAPSHOT_EVERY_ENTRIES;
     replica->arena = arena_new();
     replica->request_arena = arena_new();
     replica->scratch = malloc(STREAM_SCRATCH_BYTES);

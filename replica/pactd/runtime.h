@@ -59,6 +59,7 @@ struct checkpoint {
     int code;
     bool working; /* the worker has the writer and the slice */
     bool stopping;
+    uint64_t every_bytes, every_entries; /* log since the last one that calls for the next */
     uint64_t begun_ms, not_before_ms;
     uv_work_t work;
 };

@@ -1,0 +1,553 @@
+/* A replica at work, spoken to word by word: attaching, numbering, sessions, streams. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/support/host.h"
+#include "tests/support/probe.h"
+
+static const struct lifetime plain;
+
+static int host_setup(void **state)
+{
+    struct host *host = calloc(1, sizeof *host);
+    host_new(host);
+    host_start(host);
+    *state = host;
+    return 0;
+}
+
+static int host_teardown(void **state)
+{
+    host_delete(*state);
+    free(*state);
+    return 0;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static struct message_status ask_status(struct probe *probe)
+{
+    probe_send(probe, &(struct message){.kind = MESSAGE_STATUS});
+    assert_true(probe_expect(probe, MESSAGE_STATUS_REPLY));
+    return probe->last.status;
+}
+
+/* --- the start --- */
+
+/* A new directory makes a cluster of one with a random id; a restart keeps id and digest and begins an epoch. */
+static void a_new_directory_becomes_a_cluster(void **state)
+{
+    static const uint8_t none[CLUSTER_ID_BYTES];
+    struct host *host = *state;
+    struct probe probe = {0};
+    probe_open(&probe, host->address, NULL);
+    struct message_status first = ask_status(&probe);
+    assert_memory_not_equal(first.cluster, none, sizeof none);
+    assert_int_equal(first.leader, 1);
+    assert_int_equal(first.member_count, 1);
+    assert_memory_equal(first.members[0].role.at, "leader", 6);
+    uint32_t epoch = first.epoch;
+    uint64_t zxid = first.zxid, digest = first.digest;
+    uint8_t cluster[CLUSTER_ID_BYTES];
+    memcpy(cluster, first.cluster, sizeof cluster);
+    probe_close(&probe);
+    host_restart(host);
+    probe_open(&probe, host->address, NULL);
+    struct message_status second = ask_status(&probe);
+    assert_memory_equal(second.cluster, cluster, sizeof cluster);
+    assert_int_equal(second.epoch, epoch + 1);
+    assert_int_equal(second.zxid, zxid);
+    assert_int_equal(second.digest, digest);
+    probe_free(&probe);
+}
+
+/* A second replica on the directory is told that it is in use. */
+static void a_directory_has_one_replica(void **state)
+{
+    struct host *host = *state;
+    const char *const addresses[] = {"127.0.0.1:0"};
+    struct replica_options options = {
+        .id = 1, .data = host->directory, .addresses = addresses, .address_count = 1, .member_address = "x"};
+    struct replica *second;
+    char text[256] = "";
+    assert_int_equal(replica_open(&options, &second, text, sizeof text), ERR_BUSY);
+    assert_non_null(strstr(text, host->directory));
+    assert_null(second);
+}
+
+/* --- attaching --- */
+
+static void expect_refusal(struct probe *probe, const struct message *attach, int code)
+{
+    probe_send(probe, attach);
+    assert_true(probe_expect(probe, MESSAGE_REFUSED));
+    assert_int_equal(probe->last.refused.code, code);
+    assert_true(probe->last.refused.text.len > 0);
+}
+
+/* ATTACH sent twice with one nonce, as a mount does that lost the answer, gives one session. */
+static void a_session_is_made_once(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0};
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "once");
+    uint64_t session = probe.session;
+    assert_int_not_equal(session, 0);
+    probe_close(&probe);
+    probe.session = 0;
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "once");
+    assert_int_equal(probe.session, session);
+    struct session_info info;
+    uint64_t id = 0;
+    assert_true(state_next_session(probe.tree, &id, &info));
+    assert_int_equal(info.id, session);
+    assert_false(state_next_session(probe.tree, &id, &info));
+    probe_free(&probe);
+}
+
+/* Each reason to refuse a mount has its code, and ends the link. */
+static void who_does_not_belong_is_refused(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0};
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "good");
+    const struct {
+        int code;
+        uint64_t session;
+        uint64_t applied;
+        uint8_t cluster;
+        uint32_t version;
+        const char *name;
+    } cases[] = {
+        {ERR_ACCESS, probe.session, 0, 0, STATE_VERSION, "bad secret"},
+        {ERR_SESSION_EXPIRED, 999999, 0, 0, STATE_VERSION, "good"},
+        {ERR_OTHER_CLUSTER, 0, 0, 0xee, STATE_VERSION, "other cluster"},
+        {ERR_OTHER_CLUSTER, 0, UINT64_MAX, 0, STATE_VERSION, "later history"},
+        {ERR_OTHER_CLUSTER, 0, 7, 0, STATE_VERSION, "other history"},
+        {ERR_BAD_FORMAT, 0, 0, 0, STATE_VERSION + 1, "other version"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct probe other = {0};
+        probe_open(&other, host->address, NULL);
+        struct message message = probe_attach_message(&other, cases[i].name);
+        message.attach.session = cases[i].session;
+        message.attach.applied = cases[i].applied;
+        memset(message.attach.cluster, cases[i].cluster, CLUSTER_ID_BYTES);
+        message.attach.state_version_min = message.attach.state_version_max = cases[i].version;
+        expect_refusal(&other, &message, cases[i].code);
+        assert_true(probe_expect_down(&other));
+        probe_free(&other);
+    }
+    probe_free(&probe);
+}
+
+/* The mount comes back by a new link while the replica still holds the old one: the new one carries the session. */
+static void the_newest_link_carries_the_session(void **state)
+{
+    struct host *host = *state;
+    struct probe old = {0}, new = {0};
+    probe_open(&old, host->address, NULL);
+    probe_attach(&old, "mount");
+    probe_open(&new, host->address, NULL);
+    new.session = old.session;
+    probe_attach(&new, "mount");
+    assert_int_equal(new.session, old.session);
+    assert_true(probe_expect_down(&old));
+    struct request request = probe_create("by-new", plain);
+    assert_int_equal(probe_call(&new, &request), ERR_OK);
+    probe_free(&old);
+    probe_free(&new);
+}
+
+/* --- numbers --- */
+
+/* Requests 1, 2, 3 and then 2 and 3 again, as after a lost link: each has one result, the tree changed three times. */
+static void a_number_is_done_once(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0};
+    struct result result;
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "numbers");
+    const struct lifetime sequential = {.sequential = true, .sequence_at = 2};
+    struct request request = probe_create("n-", sequential);
+    for (int i = 0; i < 3; i++)
+        probe_submit(&probe, &request);
+    probe_submit_as(&probe, 2, &request);
+    probe_submit_as(&probe, 3, &request);
+    assert_true(probe_result(&probe, probe_submit(&probe, &request), &result));
+    assert_string_equal(result.name, "n-0000000003");
+    assert_int_equal(probe.result_count[2], 1);
+    assert_int_equal(probe.result_count[3], 1);
+    probe_free(&probe);
+}
+
+/* Numbers 1, then 3 and 4: the replica asks once to send again, and takes 2, 3, 4 then. */
+static void a_gap_is_asked_for(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0};
+    struct result result;
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "gap");
+    struct request request = probe_create("g-", (struct lifetime){.sequential = true, .sequence_at = 2});
+    assert_int_equal(probe_call(&probe, &request), ERR_OK);
+    probe_submit_as(&probe, 3, &request);
+    probe_submit_as(&probe, 4, &request);
+    assert_true(probe_expect(&probe, MESSAGE_RESEND));
+    for (uint64_t number = 2; number <= 4; number++)
+        probe_submit_as(&probe, number, &request);
+    assert_true(probe_result(&probe, 4, &result));
+    assert_string_equal(result.name, "g-0000000003");
+    assert_int_equal(probe.count[MESSAGE_RESEND], 1);
+    probe_free(&probe);
+}
+
+/* Sent again after a restart of the replica under the same session: what was done is not done again. */
+static void numbers_survive_a_restart(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0};
+    struct result result;
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "restart");
+    struct request request = probe_create("r-", (struct lifetime){.sequential = true, .sequence_at = 2});
+    assert_int_equal(probe_call(&probe, &request), ERR_OK);
+    assert_int_equal(probe_call(&probe, &request), ERR_OK);
+    probe_close(&probe);
+    host_restart(host);
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "restart");
+    assert_false(probe.last.attached.snapshot);
+    probe_submit_as(&probe, 1, &request);
+    probe_submit_as(&probe, 2, &request);
+    probe_submit_as(&probe, 3, &request);
+    assert_true(probe_result(&probe, 3, &result));
+    assert_string_equal(result.name, "r-0000000002");
+    assert_int_equal(probe.result_count[1] + probe.result_count[2], 2);
+    probe_free(&probe);
+}
+
+/* A request that is well formed on the wire and wrong by itself takes its number with an error: the session goes on.
+ * One that only replicas may make, or that is not understood, ends the link. */
+static void wrong_requests_hurt_nobody_else(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0}, bad = {0};
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "wrong");
+    struct request request = probe_create("a/../b", plain), good = probe_create("good", plain);
+    assert_int_not_equal(probe_call(&probe, &request), ERR_OK);
+    assert_int_equal(probe_call(&probe, &good), ERR_OK);
+
+    probe_open(&bad, host->address, NULL);
+    probe_attach(&bad, "internal");
+    struct request internal = {.kind = OP_CLOSE_SESSION, .close_session = {probe.session, CLOSE_EXPIRED}};
+    probe_submit(&bad, &internal);
+    assert_true(probe_expect(&bad, MESSAGE_REFUSED));
+    assert_true(probe_expect_down(&bad));
+    probe_free(&bad);
+
+    probe_open(&bad, host->address, NULL);
+    probe_send_raw(&bad, "\xff\xff\xff garbage", 11);
+    assert_true(probe_expect_down(&bad));
+    probe_free(&bad);
+
+    probe_open(&bad, host->address, NULL);
+    probe_submit(&bad, &good); /* before any ATTACH */
+    assert_true(probe_expect_down(&bad));
+    probe_free(&bad);
+
+    struct request last = probe_create("last", plain);
+    assert_int_equal(probe_call(&probe, &last), ERR_OK);
+    probe_free(&probe);
+}
+
+/* --- sessions --- */
+
+static bool flag_is_gone(struct probe *probe)
+{
+    return !probe_has(probe, "flag");
+}
+
+/* A session of 1 s is kept for 2.5 s by heartbeats alone; silent, it expires, not before its timeout and with its
+ * ephemeral. */
+static void a_silent_session_expires(void **state)
+{
+    struct host *host = *state;
+    struct probe mount = {0}, watcher = {0};
+    probe_open(&watcher, host->address, NULL);
+    probe_observe(&watcher);
+    probe_open(&mount, host->address, NULL);
+    struct message attach = probe_attach_message(&mount, "silent");
+    attach.attach.timeout_ms = 1000;
+    probe_send(&mount, &attach);
+    assert_true(probe_expect(&mount, MESSAGE_ATTACHED));
+    assert_int_equal(mount.last.attached.timeout_ms, 1000);
+    assert_true(probe_catch_up(&mount, 0));
+    struct request request = probe_create("flag", (struct lifetime){.ephemeral = true});
+    assert_int_equal(probe_call(&mount, &request), ERR_OK);
+    for (int i = 0; i < 10; i++) {
+        struct message beat = {.kind = MESSAGE_HEARTBEAT, .heartbeat = {.sent_ms = now_ms()}};
+        probe_send(&mount, &beat);
+        assert_true(probe_expect(&mount, MESSAGE_HEARTBEAT_ACK));
+        assert_int_equal(mount.last.heartbeat.sent_ms, beat.heartbeat.sent_ms);
+        assert_false(probe_until(&watcher, flag_is_gone, 250));
+    }
+    uint64_t silent_ms = now_ms();
+    assert_true(probe_until(&watcher, flag_is_gone, PROBE_WAIT_MS));
+    assert_in_range(now_ms() - silent_ms + 250, 1000, 3000); /* the last beat was at most 250 ms and a bit earlier */
+    assert_true(probe_expect(&mount, MESSAGE_REFUSED));
+    assert_int_equal(mount.last.refused.code, ERR_SESSION_EXPIRED);
+    probe_free(&mount);
+    probe_free(&watcher);
+}
+
+/* DETACH right after a request: its result comes, then DETACHED, and the session and its ephemeral are gone. */
+static void detach_closes_the_session(void **state)
+{
+    struct host *host = *state;
+    struct probe mount = {0}, watcher = {0};
+    probe_open(&mount, host->address, NULL);
+    probe_attach(&mount, "leaving");
+    struct request request = probe_create("flag", (struct lifetime){.ephemeral = true});
+    uint64_t number = probe_submit(&mount, &request);
+    probe_send(&mount, &(struct message){.kind = MESSAGE_DETACH});
+    assert_true(probe_expect(&mount, MESSAGE_DETACHED));
+    assert_int_equal(mount.result_count[number], 1);
+    struct session_info info;
+    assert_false(state_session(mount.tree, mount.session, &info));
+    assert_false(probe_has(&mount, "flag"));
+    probe_free(&mount);
+    probe_free(&watcher);
+}
+
+/* A znode with a TTL of 300 ms and an emptied container go by themselves. */
+static void what_is_due_goes(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0};
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "due");
+    struct request container = probe_create("flag", (struct lifetime){.container = true});
+    assert_int_equal(probe_call(&probe, &container), ERR_OK);
+    struct request child = probe_create("flag/child", (struct lifetime){.ttl_ms = 300});
+    assert_int_equal(probe_call(&probe, &child), ERR_OK);
+    assert_true(probe_has(&probe, "flag/child"));
+    assert_true(probe_until(&probe, flag_is_gone, 3000));
+    probe_free(&probe);
+}
+
+/* --- streams --- */
+
+static void append_many(struct probe *writer, int count, size_t len)
+{
+    char *data = calloc(1, len);
+    struct edit edit;
+    struct request request = probe_write("data", &edit, data, len);
+    for (int i = 0; i < count; i++) {
+        memset(data, 'a' + i % 26, len);
+        assert_int_equal(probe_call(writer, &request), ERR_OK);
+    }
+    free(data);
+}
+
+static void start_writer(struct host *host, struct probe *writer)
+{
+    probe_open(writer, host->address, NULL);
+    probe_attach(writer, "writer");
+    struct request request = probe_create("data", plain);
+    assert_int_equal(probe_call(writer, &request), ERR_OK);
+}
+
+static void assert_same_tree(struct probe *a, struct probe *b)
+{
+    uint64_t zxid = state_zxid(a->tree) > state_zxid(b->tree) ? state_zxid(a->tree) : state_zxid(b->tree);
+    assert_true(probe_catch_up(a, zxid));
+    assert_true(probe_catch_up(b, zxid));
+    assert_int_equal(state_zxid(a->tree), state_zxid(b->tree));
+    assert_int_equal(state_digest(a->tree), state_digest(b->tree));
+}
+
+/* A mount that was away for 100 entries gets them and no snapshot: once from memory, once, after a restart, from the
+ * log on disk. */
+static void who_was_away_gets_what_it_missed(void **state)
+{
+    struct host *host = *state;
+    struct probe writer = {0}, away = {0};
+    start_writer(host, &writer);
+    probe_open(&away, host->address, NULL);
+    probe_observe(&away);
+    for (int restart = 0; restart <= 1; restart++) {
+        probe_close(&away);
+        append_many(&writer, 100, 5000);
+        if (restart) {
+            probe_close(&writer);
+            host_restart(host);
+            probe_open(&writer, host->address, NULL);
+            probe_attach(&writer, "writer");
+        }
+        unsigned snapshots = away.count[MESSAGE_SNAPSHOT_BEGIN];
+        probe_open(&away, host->address, NULL);
+        probe_observe(&away);
+        assert_same_tree(&away, &writer);
+        assert_int_equal(away.count[MESSAGE_SNAPSHOT_BEGIN], snapshots);
+    }
+    probe_free(&writer);
+    probe_free(&away);
+}
+
+/* One mount reads nothing while another writes 30 MiB: the writer is not held up, and the slow one gets all of it
+ * when it reads again. */
+static void a_slow_mount_holds_nobody_up(void **state)
+{
+    struct host *host = *state;
+    struct probe writer = {0}, slow = {0};
+    start_writer(host, &writer);
+    probe_open(&slow, host->address, NULL);
+    probe_observe(&slow);
+    append_many(&writer, 60, 500 * KIB);
+    if (slow.down || !probe_catch_up(&slow, state_zxid(writer.tree))) { /* silent for too long: it attaches again */
+        probe_close(&slow);
+        probe_open(&slow, host->address, NULL);
+        probe_observe(&slow);
+    }
+    assert_same_tree(&slow, &writer);
+    probe_free(&writer);
+    probe_free(&slow);
+}
+
+/* A mount comes while 2,000 znodes and more are there and being written: its copy is whole. */
+static void a_snapshot_is_taken_while_writing_goes_on(void **state)
+{
+    struct host *host = *state;
+    struct probe writer = {0}, late = {0};
+    char data[20000], path[32];
+    struct request ops[1000];
+    char paths[1000][32];
+    start_writer(host, &writer);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 1000; i++) {
+            snprintf(paths[i], sizeof paths[i], "n%d-%d", round, i);
+            ops[i] = probe_create(paths[i], plain);
+        }
+        struct request multi = {.kind = OP_MULTI, .multi = {ops, 1000}};
+        assert_int_equal(probe_call(&writer, &multi), ERR_OK);
+    }
+    memset(data, 'x', sizeof data);
+    for (int i = 0; i < 100; i++) {
+        struct edit edit;
+        snprintf(path, sizeof path, "n1-%d", i);
+        struct request request = probe_write(path, &edit, data, sizeof data);
+        assert_int_equal(probe_call(&writer, &request), ERR_OK);
+    }
+    probe_open(&late, host->address, NULL);
+    struct message attach = probe_attach_message(&late, "");
+    attach.attach.observer = true;
+    probe_send(&late, &attach);
+    append_many(&writer, 50, 1000);
+    assert_true(probe_catch_up(&late, state_zxid(writer.tree)));
+    assert_int_equal(late.count[MESSAGE_SNAPSHOT_BEGIN], 1);
+    assert_same_tree(&late, &writer);
+    assert_int_equal(state_digest_recompute(late.tree), state_digest(late.tree));
+    probe_free(&writer);
+    probe_free(&late);
+}
+
+static bool snapshot_is_there(struct probe *probe)
+{
+    return ask_status(probe).snapshot_zxid > 0;
+}
+
+/* After 200 entries a snapshot is written to disk; a restart from it and the log after it gives the same tree, and a
+ * mount whose entries were purged gets a snapshot. */
+static void snapshots_on_disk_shorten_the_start(void **state)
+{
+    struct host *host = *state;
+    struct probe writer = {0}, probe = {0};
+    host_stop(host);
+    host->snapshot_every_entries = 200;
+    host_start(host);
+    start_writer(host, &writer);
+    append_many(&writer, 250, 100);
+    probe_open(&probe, host->address, NULL);
+    assert_true(probe_until(&probe, snapshot_is_there, PROBE_WAIT_MS));
+    append_many(&writer, 20, 100);
+    struct message_status before = ask_status(&probe);
+    uint64_t zxid = before.zxid, digest = before.digest;
+    probe_free(&probe);
+    host_restart(host);
+    probe_open(&probe, host->address, NULL);
+    struct message_status after = ask_status(&probe);
+    assert_int_equal(after.zxid, zxid);
+    assert_int_equal(after.digest, digest);
+    probe_free(&probe);
+    probe_free(&writer);
+}
+
+/* SYNCED names a commit point that has everything that was acknowledged to anyone before the SYNC was sent. */
+static void sync_gives_the_commit_point(void **state)
+{
+    struct host *host = *state;
+    struct probe writer = {0}, reader = {0};
+    probe_open(&writer, host->address, NULL);
+    probe_attach(&writer, "writer");
+    probe_open(&reader, host->address, NULL);
+    probe_observe(&reader);
+    for (uint64_t i = 0; i < 50; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "s%d", (int)i);
+        struct request request = probe_create(path, plain);
+        assert_int_equal(probe_call(&writer, &request), ERR_OK);
+        struct message sync = {.kind = MESSAGE_SYNC, .sync = {.id = i}};
+        probe_send(&reader, &sync);
+        assert_true(probe_expect(&reader, MESSAGE_SYNCED));
+        assert_int_equal(reader.last.sync.id, i);
+        assert_true(probe_catch_up(&reader, reader.last.sync.zxid));
+        assert_true(probe_has(&reader, path));
+    }
+    probe_free(&writer);
+    probe_free(&reader);
+}
+
+#define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        HOST_TEST(a_new_directory_becomes_a_cluster),
+        HOST_TEST(a_directory_has_one_replica),
+        HOST_TEST(a_session_is_made_once),
+        HOST_TEST(who_does_not_belong_is_refused),
+        HOST_TEST(the_newest_link_carries_the_session),
+        HOST_TEST(a_number_is_done_once),
+        HOST_TEST(a_gap_is_asked_for),
+        HOST_TEST(numbers_survive_a_restart),
+        HOST_TEST(wrong_requests_hurt_nobody_else),
+        HOST_TEST(a_silent_session_expires),
+        HOST_TEST(detach_closes_the_session),
+        HOST_TEST(what_is_due_goes),
+        HOST_TEST(who_was_away_gets_what_it_missed),
+        HOST_TEST(a_slow_mount_holds_nobody_up),
+        HOST_TEST(a_snapshot_is_taken_while_writing_goes_on),
+        HOST_TEST(snapshots_on_disk_shorten_the_start),
+        HOST_TEST(sync_gives_the_commit_point),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
