@@ -1,0 +1,405 @@
+/* Each record says where the kernel believes the znode to be (`at`) and where it is (`to`):
+ *
+ *     at      to          the record is      announced as
+ *     none    somewhere   created            CREATE
+ *     somewhere  none     deleted            DELETE
+ *     here    there       moved              RENAME
+ *     here    the same    changed            DATA, ATTR
+ *
+ * Invariants
+ * 1. A record says something: one that is created and deleted, or moved back and not changed, is dropped.
+ * 2. A record that is deleted or moved is `leaving`: found by the slot it leaves, and by that slot's directory.
+ * 3. Before a record is announced come those that it needs: the directory it goes to, if that is created or moved;
+ *    the one that leaves its new slot; for a directory's deletion, those that leave it. What a record needs is put on
+ *    a stack above it; one that is needed and on the stack already closes a circle. */
+#include "fs/mount/ghost_diff.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+struct slot {
+    uint64_t parent;
+    char name[]; /* NUL-terminated */
+};
+
+enum need { NEED_PARENT, NEED_SLOT, NEED_CHILD };
+
+struct record {
+    uint64_t id;
+    enum node_kind kind;
+    struct slot *at, *to; /* owned; the same pointer if the znode stays */
+    bool data, attr, touch;
+    uint64_t size;
+
+    bool on_stack;
+    enum need need;       /* why it is on the stack, above `below` */
+    struct record *below; /* NULL: the bottom */
+
+    struct record *prev, *next;                 /* all, in order of arrival */
+    struct record *prev_leaving, *next_leaving; /* those that leave the same directory */
+    UT_hash_handle by_id, by_slot;
+};
+
+struct left {
+    uint64_t directory;
+    struct record *records; /* those that leave it */
+    UT_hash_handle hh;
+};
+
+struct ghost_diff {
+    struct record *list, *ids, *slots, *stack;
+    struct left *left;
+    struct slot *spent[2]; /* names given out by ghost_diff_next */
+};
+
+struct ghost_diff *ghost_diff_new(void)
+{
+    return calloc(1, sizeof(struct ghost_diff));
+}
+
+size_t ghost_diff_count(const struct ghost_diff *diff)
+{
+    return HASH_CNT(by_id, diff->ids);
+}
+
+/* --- slots --- */
+
+static struct slot *slot_new(uint64_t parent, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    struct slot *slot = malloc(sizeof *slot + size);
+    assert(slot);
+    slot->parent = parent;
+    memcpy(slot->name, name, size);
+    return slot;
+}
+
+static unsigned slot_size(const struct slot *slot)
+{
+    return (unsigned)(sizeof *slot + strlen(slot->name));
+}
+
+static bool slot_same(const struct slot *a, const struct slot *b)
+{
+    return a->parent == b->parent && strcmp(a->name, b->name) == 0;
+}
+
+/* --- records --- */
+
+static struct record *find(struct ghost_diff *diff, uint64_t id)
+{
+    struct record *record;
+    HASH_FIND(by_id, diff->ids, &id, sizeof id, record);
+    return record;
+}
+
+static bool leaving(const struct record *record)
+{
+    return record->at && record->to != record->at;
+}
+
+static struct left *left_of(struct ghost_diff *diff, uint64_t directory)
+{
+    struct left *left;
+    HASH_FIND(hh, diff->left, &directory, sizeof directory, left);
+    return left;
+}
+
+static void index_leaving(struct ghost_diff *diff, struct record *record)
+{
+    struct left *left = left_of(diff, record->at->parent);
+    if (!left) {
+        left = calloc(1, sizeof *left);
+        assert(left);
+        left->directory = record->at->parent;
+        HASH_ADD(hh, diff->left, directory, sizeof left->directory, left);
+    }
+    DL_APPEND2(left->records, record, prev_leaving, next_leaving);
+    HASH_ADD_KEYPTR(by_slot, diff->slots, record->at, slot_size(record->at), record);
+}
+
+static void unindex_leaving(struct ghost_diff *diff, struct record *record)
+{
+    struct left *left = left_of(diff, record->at->parent);
+    DL_DELETE2(left->records, record, prev_leaving, next_leaving);
+    if (!left->records) {
+        HASH_DEL(diff->left, left);
+        free(left);
+    }
+    HASH_DELETE(by_slot, diff->slots, record);
+}
+
+/* Sets both places at once; what the record owned and owns no more is freed. */
+static void set_places(struct ghost_diff *diff, struct record *record, struct slot *at, struct slot *to)
+{
+    struct slot *old_at = record->at, *old_to = record->to;
+    if (leaving(record))
+        unindex_leaving(diff, record);
+    record->at = at;
+    record->to = to;
+    if (leaving(record))
+        index_leaving(diff, record);
+    if (old_at != at && old_at != to)
+        free(old_at);
+    if (old_to != old_at && old_to != at && old_to != to)
+        free(old_to);
+}
+
+static void clear_stack(struct ghost_diff *diff)
+{
+    for (; diff->stack; diff->stack = diff->stack->below)
+        diff->stack->on_stack = false;
+}
+
+static struct record *add(struct ghost_diff *diff, const struct ghost_change *change, uint64_t id, enum node_kind kind)
+{
+    struct record *record = calloc(1, sizeof *record);
+    assert(record);
+    record->id = id;
+    record->kind = kind;
+    record->touch = change->kind == GHOST_TOUCH;
+    HASH_ADD(by_id, diff->ids, id, sizeof record->id, record);
+    DL_APPEND(diff->list, record);
+    return record;
+}
+
+static void drop(struct ghost_diff *diff, struct record *record)
+{
+    set_places(diff, record, NULL, NULL);
+    HASH_DELETE(by_id, diff->ids, record);
+    DL_DELETE(diff->list, record);
+    free(record);
+}
+
+/* Keeps the first invariant. */
+static void settle(struct ghost_diff *diff, struct record *record)
+{
+    bool gone = !record->at && !record->to, stays = record->at == record->to;
+    if (gone || (stays && !record->data && !record->attr))
+        drop(diff, record);
+}
+
+/* --- taking changes into account --- */
+
+static void note_place(struct ghost_diff *diff, const struct ghost_change *change, uint64_t id, enum node_kind kind,
+                       struct slot *from, struct slot *to)
+{
+    struct record *record = find(diff, id);
+    if (!record) {
+        record = add(diff, change, id, kind);
+        set_places(diff, record, from, to);
+    } else {
+        free(from); /* it is known where the kernel believes it to be */
+        if (to && record->at && slot_same(record->at, to)) {
+            free(to);
+            to = record->at;
+        }
+        set_places(diff, record, record->at, to);
+    }
+    record->data |= change->kind == GHOST_CREATE && change->data;
+    if (change->kind == GHOST_CREATE)
+        record->size = change->size;
+    settle(diff, record);
+}
+
+static void note_content(struct ghost_diff *diff, const struct ghost_change *change)
+{
+    struct record *record = find(diff, change->id);
+    if (!record) {
+        struct slot *slot = slot_new(change->parent, change->name ? change->name : "");
+        record = add(diff, change, change->id, change->node_kind);
+        set_places(diff, record, slot, slot);
+    }
+    record->attr |= change->kind == GHOST_ATTR;
+    record->data |= change->kind != GHOST_ATTR;
+    if (change->kind == GHOST_DATA)
+        record->size = change->size;
+}
+
+void ghost_diff_note(struct ghost_diff *diff, const struct ghost_change *change)
+{
+    uint64_t parent = change->parent, to_parent = change->to_parent;
+    const char *name = change->name, *to_name = change->to_name;
+    clear_stack(diff);
+    switch (change->kind) {
+    case GHOST_CREATE:
+        note_place(diff, change, change->id, change->node_kind, NULL, slot_new(parent, name));
+        break;
+    case GHOST_DELETE:
+        note_place(diff, change, change->id, change->node_kind, slot_new(parent, name), NULL);
+        break;
+    case GHOST_RENAME:
+        if (change->other)
+            note_place(diff, change, change->other, change->other_kind, slot_new(to_parent, to_name), NULL);
+        note_place(diff, change, change->id, change->node_kind, slot_new(parent, name), slot_new(to_parent, to_name));
+        break;
+    case GHOST_EXCHANGE:
+        note_place(diff, change, change->id, change->node_kind, slot_new(parent, name), slot_new(to_parent, to_name));
+        note_place(diff, change, change->other, change->other_kind, slot_new(to_parent, to_name),
+                   slot_new(parent, name));
+        break;
+    case GHOST_DATA:
+    case GHOST_ATTR:
+    case GHOST_TOUCH:
+        note_content(diff, change);
+        break;
+    }
+}
+
+/* --- order --- */
+
+/* One that leaves the directory; preferably one that is not on the stack. */
+static struct record *child_leaving(struct ghost_diff *diff, const struct record *record)
+{
+    struct left *left = left_of(diff, record->id);
+    struct record *child = left ? left->records : NULL;
+    while (child && child->on_stack && child->next_leaving)
+        child = child->next_leaving;
+    return child;
+}
+
+/* What must be announced before this one; NULL: nothing. */
+static struct record *needed(struct ghost_diff *diff, const struct record *record, enum need *why)
+{
+    struct record *other;
+    if (record->to == record->at)
+        return NULL;
+    *why = NEED_CHILD;
+    if (!record->to)
+        return record->kind == KIND_DIRECTORY ? child_leaving(diff, record) : NULL;
+    *why = NEED_PARENT;
+    other = find(diff, record->to->parent);
+    if (other && other->to && other->to != other->at)
+        return other;
+    *why = NEED_SLOT;
+    HASH_FIND(by_slot, diff->slots, record->to, slot_size(record->to), other);
+    return other == record ? NULL : other;
+}
+
+/* The top needs `closing`, which waits for the top. One of the circle that others wait to see leave has its place
+ * forgotten: it will be announced as a creation. Not a deleted one, of which nothing would remain; there is always
+ * another, as directories being deleted need only what is below them. */
+static void break_circle(struct ghost_diff *diff, struct record *closing, enum need why)
+{
+    struct record *chosen = closing;
+    if (why == NEED_PARENT || !closing->to)
+        for (chosen = diff->stack; chosen->need == NEED_PARENT || !chosen->to; chosen = chosen->below)
+            assert(chosen != closing);
+    assert(chosen->at && chosen->to);
+    set_places(diff, chosen, NULL, chosen->to);
+    clear_stack(diff);
+}
+
+static void push(struct ghost_diff *diff, struct record *record, enum need why)
+{
+    record->on_stack = true;
+    record->need = why;
+    record->below = diff->stack;
+    diff->stack = record;
+}
+
+/* The first record in a directory with room, or NULL. Those that were passed go to the end. */
+static struct record *pick(struct ghost_diff *diff, bool (*room)(void *arg, uint64_t directory), void *arg)
+{
+    for (int i = 0; diff->list && i < GHOST_DIFF_LOOK; i++) {
+        struct record *record = diff->list;
+        const struct slot *slot = record->to ? record->to : record->at;
+        if (room(arg, slot->parent ? slot->parent : record->id))
+            return record;
+        DL_DELETE(diff->list, record);
+        DL_APPEND(diff->list, record);
+    }
+    return NULL;
+}
+
+/* --- giving out --- */
+
+static void release_spent(struct ghost_diff *diff)
+{
+    for (size_t i = 0; i < sizeof diff->spent / sizeof *diff->spent; i++) {
+        free(diff->spent[i]);
+        diff->spent[i] = NULL;
+    }
+}
+
+static enum ghost_kind kind_of(const struct record *record)
+{
+    if (record->touch)
+        return GHOST_TOUCH;
+    if (record->at == record->to)
+        return record->data ? GHOST_DATA : GHOST_ATTR;
+    if (!record->to)
+        return GHOST_DELETE;
+    return record->at ? GHOST_RENAME : GHOST_CREATE;
+}
+
+/* What is left of the record when the change has been given out. */
+static void subtract(struct ghost_diff *diff, struct record *record, enum ghost_kind kind)
+{
+    struct slot *to = record->to;
+    if (kind == GHOST_ATTR)
+        record->attr = false;
+    if (kind == GHOST_DATA || kind == GHOST_CREATE || kind == GHOST_TOUCH)
+        record->data = false;
+    set_places(diff, record, to, to);
+    settle(diff, record);
+}
+
+static void give(struct ghost_diff *diff, struct record *record, struct ghost_change *change)
+{
+    const struct slot *from = record->at ? record->at : record->to, *to = record->to ? record->to : record->at;
+    diff->spent[0] = slot_new(from->parent, from->name);
+    diff->spent[1] = slot_new(to->parent, to->name);
+    *change = (struct ghost_change){.kind = kind_of(record),
+                                    .node_kind = record->kind,
+                                    .id = record->id,
+                                    .parent = from->parent,
+                                    .name = diff->spent[0]->name,
+                                    .data = record->data,
+                                    .size = record->size};
+    if (change->kind == GHOST_RENAME) {
+        change->to_parent = to->parent;
+        change->to_name = diff->spent[1]->name;
+    }
+    subtract(diff, record, change->kind);
+}
+
+bool ghost_diff_next(struct ghost_diff *diff, bool (*room)(void *arg, uint64_t directory), void *arg,
+                     struct ghost_change *change)
+{
+    release_spent(diff);
+    for (;;) {
+        enum need why = NEED_SLOT;
+        if (!diff->stack) {
+            struct record *first = pick(diff, room, arg);
+            if (!first)
+                return false;
+            push(diff, first, NEED_SLOT);
+        }
+        struct record *top = diff->stack, *other = needed(diff, top, &why);
+        if (!other) {
+            diff->stack = top->below;
+            top->on_stack = false;
+            give(diff, top, change);
+            return true;
+        }
+        if (other->on_stack)
+            break_circle(diff, other, why);
+        else
+            push(diff, other, why);
+    }
+}
+
+void ghost_diff_free(struct ghost_diff *diff)
+{
+    if (!diff)
+        return;
+    release_spent(diff);
+    struct record *record, *next;
+    DL_FOREACH_SAFE(diff->list, record, next)
+    drop(diff, record);
+    free(diff);
+}

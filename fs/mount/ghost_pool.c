@@ -1,0 +1,243 @@
+/* The ghosts' threads: two as long as they get on, more when the kernel holds them. */
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/mount/ghost_thread.h"
+
+/* --- whose requests are ghosts' --- */
+
+struct ghost_thread *ghosts_thread(struct ghosts *ghosts, fuse_req_t req)
+{
+    pid_t tid = fuse_req_ctx(req)->pid;
+    unsigned count = ghosts && tid ? ghosts->count : 0;
+    for (unsigned i = 0; i < count; i++)
+        if (ghosts->threads[i].tid == tid)
+            return &ghosts->threads[i];
+    return NULL;
+}
+
+bool ghosts_own(const struct ghosts *ghosts, fuse_req_t req)
+{
+    return ghosts_thread((struct ghosts *)ghosts, req);
+}
+
+void ghosts_wake(struct ghosts *ghosts)
+{
+    if (ghost_queue_ready(ghosts->queue))
+        pthread_cond_signal(ghosts->idle ? &ghosts->work : &ghosts->stuck);
+}
+
+static void destroy(struct ghosts *ghosts)
+{
+    for (unsigned i = 0; i < ghosts->count; i++)
+        pthread_mutex_destroy(&ghosts->threads[i].lock);
+    ghost_queue_free(ghosts->queue);
+    pthread_cond_destroy(&ghosts->work);
+    pthread_cond_destroy(&ghosts->stuck);
+    pthread_cond_destroy(&ghosts->ended);
+    pthread_mutex_destroy(&ghosts->lock);
+    free(ghosts->mountpoint);
+    free(ghosts);
+}
+
+/* Locked on entry. */
+static void unref(struct ghosts *ghosts)
+{
+    bool last = !--ghosts->refs;
+    pthread_mutex_unlock(&ghosts->lock);
+    if (last)
+        destroy(ghosts);
+}
+
+static void end_thread(struct ghosts *ghosts)
+{
+    ghosts->running--;
+    pthread_cond_signal(&ghosts->ended);
+    unref(ghosts);
+}
+
+/* Locked on entry and return. */
+static void perform(struct ghost_thread *thread, struct ghost_job *job)
+{
+    struct ghosts *ghosts = thread->ghosts;
+    pthread_mutex_unlock(&ghosts->lock);
+    bool wanted = ghosts_wanted(ghosts->mount, &job->change);
+    int code = wanted ? ghost_perform(thread, &job->change) : 0;
+    pthread_mutex_lock(&ghosts->lock);
+    ghosts->done += wanted && !code;
+    ghosts->failed += wanted && code;
+    ghosts->skipped += !wanted;
+    ghost_queue_done(ghosts->queue, job);
+}
+
+/* The first invariant of ghost_thread.h; stderr is for the sanitizers. */
+static bool separate(struct ghost_thread *thread)
+{
+    if (close_range(3, ~0u, CLOSE_RANGE_UNSHARE) < 0 || unshare(CLONE_FS) < 0)
+        return false;
+    thread->tid = gettid();
+    return true;
+}
+
+static void *ghost_main(void *arg)
+{
+    struct ghost_thread *thread = arg;
+    struct ghosts *ghosts = thread->ghosts;
+    bool able = separate(thread);
+    pthread_mutex_lock(&ghosts->lock);
+    while (able && !ghosts->stopping) {
+        struct ghost_job *job = ghost_queue_take(ghosts->queue);
+        if (job) {
+            ghosts_wake(ghosts); /* for the next one */
+            perform(thread, job);
+            continue;
+        }
+        ghosts->idle++;
+        pthread_cond_wait(&ghosts->work, &ghosts->lock);
+        ghosts->idle--;
+    }
+    thread->tid = 0;
+    ghost_mounts_free(&thread->mounts);
+    end_thread(ghosts);
+    return NULL;
+}
+
+/* Ghosts must not take the process's signals. Locked. */
+static bool start_detached(struct ghosts *ghosts, void *(*main)(void *), void *arg)
+{
+    sigset_t all, before;
+    pthread_t id;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = !pthread_create(&id, NULL, main, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!started)
+        return false;
+    pthread_detach(id);
+    ghosts->running++;
+    ghosts->refs++;
+    return true;
+}
+
+static bool start_thread(struct ghosts *ghosts)
+{
+    if (ghosts->count == GHOST_THREADS_MAX)
+        return false;
+    struct ghost_thread *thread = &ghosts->threads[ghosts->count];
+    thread->ghosts = ghosts;
+    pthread_mutex_init(&thread->lock, NULL);
+    ghosts->count++;
+    return start_detached(ghosts, ghost_main, thread);
+}
+
+static struct timespec after_ms(long ms)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += ms % 1000 * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+static bool overloaded(struct ghosts *ghosts)
+{
+    return !ghosts->idle && ghost_queue_ready(ghosts->queue);
+}
+
+static uint64_t finished(const struct ghosts *ghosts)
+{
+    return ghosts->done + ghosts->failed + ghosts->skipped;
+}
+
+/* The keeper: when there is work, nobody to do it, and nothing gets done, the threads are stuck. It never touches the
+ * mount itself. */
+static void *keeper_main(void *arg)
+{
+    struct ghosts *ghosts = arg;
+    pthread_mutex_lock(&ghosts->lock);
+    while (!ghosts->stopping) {
+        if (!overloaded(ghosts)) {
+            pthread_cond_wait(&ghosts->stuck, &ghosts->lock);
+            continue;
+        }
+        uint64_t before = finished(ghosts);
+        struct timespec until = after_ms(GHOST_STUCK_MS);
+        while (!ghosts->stopping && pthread_cond_timedwait(&ghosts->stuck, &ghosts->lock, &until) == 0)
+            ;
+        if (!ghosts->stopping && overloaded(ghosts) && finished(ghosts) == before)
+            start_thread(ghosts);
+    }
+    end_thread(ghosts);
+    return NULL;
+}
+
+static struct ghosts *ghosts_new(struct mount *mount)
+{
+    struct ghosts *ghosts = calloc(1, sizeof *ghosts);
+    pthread_condattr_t monotonic;
+    if (!ghosts)
+        return NULL;
+    ghosts->mount = mount;
+    ghosts->refs = 1;
+    pthread_mutex_init(&ghosts->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&ghosts->work, &monotonic);
+    pthread_cond_init(&ghosts->stuck, &monotonic);
+    pthread_cond_init(&ghosts->ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    ghosts->queue = ghost_queue_new(LIMIT_GHOSTS);
+    ghosts->mountpoint = realpath(mount->mountpoint, NULL);
+    return ghosts;
+}
+
+int ghosts_start(struct mount *mount, struct ghosts **out)
+{
+    struct ghosts *ghosts = ghosts_new(mount);
+    struct stat stat_root;
+    if (!ghosts)
+        return ERR_IO;
+    pthread_mutex_lock(&ghosts->lock);
+    bool started = ghosts->queue && ghosts->mountpoint && stat(ghosts->mountpoint, &stat_root) == 0;
+    if (started) {
+        ghosts->device = stat_root.st_dev;
+        started = start_detached(ghosts, keeper_main, ghosts);
+    }
+    for (int i = 0; i < GHOST_THREADS && started; i++)
+        started = start_thread(ghosts);
+    pthread_mutex_unlock(&ghosts->lock);
+    if (!started) {
+        ghosts_stop(ghosts);
+        ghosts_free(ghosts);
+        return ERR_IO;
+    }
+    *out = ghosts;
+    return ERR_OK;
+}
+
+void ghosts_stop(struct ghosts *ghosts)
+{
+    struct timespec until = after_ms(GHOSTS_STOP_MS);
+    pthread_mutex_lock(&ghosts->lock);
+    ghosts->stopping = true;
+    pthread_cond_broadcast(&ghosts->work);
+    pthread_cond_broadcast(&ghosts->stuck);
+    while (ghosts->running && pthread_cond_timedwait(&ghosts->ended, &ghosts->lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&ghosts->lock);
+}
+
+void ghosts_free(struct ghosts *ghosts)
+{
+    pthread_mutex_lock(&ghosts->lock);
+    unref(ghosts);
+}

@@ -1,0 +1,327 @@
+#include "fs/mount/ghost_queue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "fs/mount/ghost_diff.h"
+
+enum {
+    LANES_MAX = 3, /* a rename across directories that replaces a third */
+    FEED_JOBS = 16 /* taken out of the difference at once, and at most in one lane */
+};
+
+struct place {
+    struct waiting *job;
+    struct lane *lane;
+    struct place *next;
+};
+
+struct waiting {
+    struct ghost_job job; /* first: the one is cast to the other */
+    struct place places[LANES_MAX];
+    unsigned lanes, ahead; /* in how many lanes it stands; in how many of them others are ahead of it */
+    uint64_t seq;          /* order of arrival */
+    uint64_t key;          /* what it announces again and again: see key_of; 0: nothing */
+    struct waiting *next;  /* in the ready list */
+    UT_hash_handle hh;     /* in `repeated`, by key */
+};
+
+struct lane {
+    uint64_t directory;
+    struct place *head, **tail;
+    size_t jobs;
+    uint64_t barrier; /* seq of the last create, delete or rename */
+    UT_hash_handle hh;
+};
+
+struct ghost_queue {
+    size_t limit, jobs;
+    uint64_t seq, coalesced, overflows;
+    struct lane *lanes;
+    struct waiting *repeated;
+    struct waiting *ready, **ready_tail;
+    struct ghost_diff *diff;
+};
+
+struct ghost_queue *ghost_queue_new(size_t limit)
+{
+    assert(limit >= 2);
+    struct ghost_queue *queue = calloc(1, sizeof *queue);
+    if (!queue)
+        return NULL;
+    queue->limit = limit;
+    queue->ready_tail = &queue->ready;
+    queue->diff = ghost_diff_new();
+    if (!queue->diff) {
+        free(queue);
+        return NULL;
+    }
+    return queue;
+}
+
+/* --- lanes --- */
+
+static struct lane *lane_of(struct ghost_queue *queue, uint64_t directory)
+{
+    struct lane *lane;
+    HASH_FIND(hh, queue->lanes, &directory, sizeof directory, lane);
+    if (lane)
+        return lane;
+    lane = calloc(1, sizeof *lane);
+    assert(lane);
+    lane->directory = directory;
+    lane->tail = &lane->head;
+    HASH_ADD(hh, queue->lanes, directory, sizeof lane->directory, lane);
+    return lane;
+}
+
+static void stand_in(struct ghost_queue *queue, struct waiting *job, uint64_t directory)
+{
+    struct lane *lane = lane_of(queue, directory);
+    for (unsigned i = 0; i < job->lanes; i++)
+        if (job->places[i].lane == lane)
+            return;
+    assert(job->lanes < LANES_MAX);
+    struct place *place = &job->places[job->lanes++];
+    *place = (struct place){.job = job, .lane = lane};
+    if (lane->head)
+        job->ahead++;
+    *lane->tail = place;
+    lane->tail = &place->next;
+    lane->jobs++;
+}
+
+static void make_ready(struct ghost_queue *queue, struct waiting *job)
+{
+    job->next = NULL;
+    *queue->ready_tail = job;
+    queue->ready_tail = &job->next;
+}
+
+static void leave(struct ghost_queue *queue, struct place *place)
+{
+    struct lane *lane = place->lane;
+    assert(lane->head == place);
+    lane->head = place->next;
+    lane->jobs--;
+    if (!lane->head) {
+        HASH_DEL(queue->lanes, lane);
+        free(lane);
+        return;
+    }
+    if (!--lane->head->job->ahead)
+        make_ready(queue, lane->head->job);
+}
+
+/* --- changes that repeat --- */
+
+static bool structural(enum ghost_kind kind)
+{
+    return kind == GHOST_CREATE || kind == GHOST_DELETE || kind == GHOST_RENAME || kind == GHOST_EXCHANGE;
+}
+
+/* A CREATE of a file goes under the key of its data. Ids are below 2^53, a virtual file's inode has the top bit. */
+static uint64_t key_of(const struct ghost_change *change)
+{
+    bool file = change->node_kind == KIND_FILE;
+    switch (change->kind) {
+    case GHOST_CREATE:
+        return file ? change->id << 2 | 1 : 0;
+    case GHOST_DATA:
+        return change->id << 2 | 1;
+    case GHOST_ATTR:
+        return change->id << 2 | 2;
+    case GHOST_TOUCH:
+        return change->id;
+    case GHOST_DELETE:
+    case GHOST_RENAME:
+    case GHOST_EXCHANGE:
+        break;
+    }
+    return 0;
+}
+
+static struct waiting *find_repeated(struct ghost_queue *queue, uint64_t key)
+{
+    struct waiting *job = NULL;
+    if (key)
+        HASH_FIND(hh, queue->repeated, &key, sizeof key, job);
+    return job;
+}
+
+static void forget_repeated(struct ghost_queue *queue, struct waiting *job)
+{
+    if (find_repeated(queue, job->key) == job)
+        HASH_DEL(queue->repeated, job);
+}
+
+/* Makes the change a part of a job that waits already, unless something was created, removed or renamed in the
+ * directory since: events must not pass those. */
+static bool coalesce(struct ghost_queue *queue, const struct ghost_change *change)
+{
+    if (structural(change->kind))
+        return false;
+    struct waiting *job = find_repeated(queue, key_of(change));
+    if (!job || job->job.change.parent != change->parent || job->seq < job->places[0].lane->barrier)
+        return false;
+    if (change->kind == GHOST_DATA) {
+        job->job.change.data = true;
+        job->job.change.size = change->size;
+    }
+    queue->coalesced++;
+    return true;
+}
+
+/* --- jobs --- */
+
+static struct waiting *copy(const struct ghost_change *change)
+{
+    const char *name = change->name ? change->name : "", *to_name = change->to_name ? change->to_name : "";
+    size_t name_size = strlen(name) + 1, to_size = strlen(to_name) + 1;
+    struct waiting *job = calloc(1, sizeof *job + name_size + to_size);
+    assert(job);
+    char *names = (char *)(job + 1);
+    memcpy(names, name, name_size);
+    memcpy(names + name_size, to_name, to_size);
+    job->job.change = *change;
+    job->job.change.name = names;
+    job->job.change.to_name = names + name_size;
+    return job;
+}
+
+static void stand_in_lanes(struct ghost_queue *queue, struct waiting *job)
+{
+    const struct ghost_change *change = &job->job.change;
+    /* The root's own attributes, and a virtual file, stand in a lane of their own. */
+    stand_in(queue, job, change->parent ? change->parent : change->id);
+    if (change->kind == GHOST_RENAME || change->kind == GHOST_EXCHANGE)
+        stand_in(queue, job, change->to_parent);
+    if (change->kind == GHOST_RENAME && change->other && change->other_kind == KIND_DIRECTORY)
+        stand_in(queue, job, change->other);
+    if ((change->kind == GHOST_CREATE || change->kind == GHOST_DELETE) && change->node_kind == KIND_DIRECTORY)
+        stand_in(queue, job, change->id);
+    if (structural(change->kind))
+        for (unsigned i = 0; i < job->lanes; i++)
+            job->places[i].lane->barrier = job->seq;
+}
+
+static void enqueue(struct ghost_queue *queue, const struct ghost_change *change)
+{
+    struct waiting *job = copy(change);
+    job->seq = ++queue->seq;
+    stand_in_lanes(queue, job);
+    job->key = key_of(change);
+    if (job->key) {
+        struct waiting *earlier = find_repeated(queue, job->key);
+        if (earlier)
+            forget_repeated(queue, earlier);
+        HASH_ADD(hh, queue->repeated, key, sizeof job->key, job);
+    }
+    if (!job->ahead)
+        make_ready(queue, job);
+    queue->jobs++;
+}
+
+void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *change)
+{
+    /* While there is a difference, all goes through it: what comes later must not be announced earlier. */
+    if (ghost_diff_count(queue->diff)) {
+        ghost_diff_note(queue->diff, change);
+        return;
+    }
+    if (coalesce(queue, change))
+        return;
+    if (queue->jobs < queue->limit) {
+        enqueue(queue, change);
+        return;
+    }
+    queue->overflows++;
+    ghost_diff_note(queue->diff, change);
+}
+
+/* In the lanes as little as will do: what is still in the difference can meet with what comes. */
+static bool has_room(void *arg, uint64_t directory)
+{
+    struct ghost_queue *queue = arg;
+    struct lane *lane;
+    HASH_FIND(hh, queue->lanes, &directory, sizeof directory, lane);
+    return !lane || lane->jobs < FEED_JOBS;
+}
+
+/* From the difference into the lanes. Not held up by the limit: a job takes what its record gives back, and lanes
+ * full of a stuck directory's jobs must not keep the others waiting. */
+static void feed(struct ghost_queue *queue)
+{
+    struct ghost_change change;
+    size_t looks = ghost_diff_count(queue->diff) / GHOST_DIFF_LOOK + 1;
+    while (!queue->ready && looks--)
+        for (int i = 0; i < FEED_JOBS && ghost_diff_next(queue->diff, has_room, queue, &change); i++)
+            enqueue(queue, &change);
+}
+
+bool ghost_queue_ready(struct ghost_queue *queue)
+{
+    if (!queue->ready && ghost_diff_count(queue->diff))
+        feed(queue);
+    return queue->ready;
+}
+
+struct ghost_job *ghost_queue_take(struct ghost_queue *queue)
+{
+    if (!ghost_queue_ready(queue))
+        return NULL;
+    struct waiting *job = queue->ready;
+    queue->ready = job->next;
+    if (!queue->ready)
+        queue->ready_tail = &queue->ready;
+    forget_repeated(queue, job);
+    return &job->job;
+}
+
+void ghost_queue_done(struct ghost_queue *queue, struct ghost_job *done)
+{
+    struct waiting *job = (struct waiting *)done;
+    assert(queue->jobs);
+    for (unsigned i = 0; i < job->lanes; i++)
+        leave(queue, &job->places[i]);
+    queue->jobs--;
+    free(job);
+}
+
+struct ghost_queue_info ghost_queue_info(const struct ghost_queue *queue)
+{
+    return (struct ghost_queue_info){.jobs = queue->jobs,
+                                     .differences = ghost_diff_count(queue->diff),
+                                     .coalesced = queue->coalesced,
+                                     .overflows = queue->overflows};
+}
+
+/* A job is freed with the last of its lanes. */
+static void drop_lane(struct lane *lane)
+{
+    struct place *place = lane->head;
+    while (place) {
+        struct place *next = place->next;
+        if (!--place->job->lanes)
+            free(place->job);
+        place = next;
+    }
+    free(lane);
+}
+
+void ghost_queue_free(struct ghost_queue *queue)
+{
+    if (!queue)
+        return;
+    HASH_CLEAR(hh, queue->repeated);
+    struct lane *lane, *next;
+    HASH_ITER(hh, queue->lanes, lane, next)
+    {
+        HASH_DEL(queue->lanes, lane);
+        drop_lane(lane);
+    }
+    ghost_diff_free(queue->diff);
+    free(queue);
+}

@@ -1,0 +1,44 @@
+/* ghost_queue.h - what is still to be announced, in order (design §5). Pure: no thread, no kernel, no tree; the caller
+ * locks.
+ *
+ * Each directory is a lane. The jobs of a lane are handed out one at a time, in the order of commits; lanes do not
+ * wait for each other. A job that concerns several directories (a rename across two, a directory made, removed or
+ * replaced) stands in the lane of each and is a barrier in all of them.
+ *
+ * Repeated changes of one node's data (or attributes) are one job as long as nothing was created, removed or renamed
+ * in its directory in between; data written to a file not yet announced goes with its CREATE. `limit` jobs may wait;
+ * what comes beyond is kept as the difference between the announced and the current tree (ghost_diff.h) until there
+ * is room again. */
+#ifndef PACT_GHOST_QUEUE_H
+#define PACT_GHOST_QUEUE_H
+
+#include "fs/mount/ghost_change.h"
+
+struct ghost_queue;
+
+struct ghost_job {
+    struct ghost_change change; /* the names are the job's own */
+};
+
+/* NULL: out of memory. limit ≥ 2. */
+struct ghost_queue *ghost_queue_new(size_t limit);
+void ghost_queue_free(struct ghost_queue *queue);
+
+/* Copies the change and its names. */
+void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *change);
+/* The next job that waits for nothing; NULL if there is none. It stays in its lanes, as their head, until done. */
+struct ghost_job *ghost_queue_take(struct ghost_queue *queue);
+/* Frees the job; what waited for it may be taken. */
+void ghost_queue_done(struct ghost_queue *queue, struct ghost_job *job);
+/* Whether ghost_queue_take would give a job. */
+bool ghost_queue_ready(struct ghost_queue *queue);
+
+struct ghost_queue_info {
+    size_t jobs;        /* waiting or taken */
+    size_t differences; /* znodes in the difference */
+    uint64_t coalesced; /* changes that became part of a job already waiting */
+    uint64_t overflows; /* how often the limit was reached */
+};
+struct ghost_queue_info ghost_queue_info(const struct ghost_queue *queue);
+
+#endif

@@ -1,0 +1,63 @@
+/* ghost_thread.h - what the files of the ghosts share. Only ghost*.c include it.
+ *
+ * Invariants
+ * 1. A ghost thread has a descriptor table and a working directory of its own. The process's descriptors are not in
+ *    it: a ghost that the kernel holds (behind a local mkdir that waits for this daemon) would otherwise keep
+ *    /dev/fuse open when the daemon is killed, and mkdir, ghost and mount would hang for good.
+ * 2. Between two jobs it holds nothing of the mount, which could not be unmounted otherwise. While it performs one
+ *    its working directory is the mount's root, from where directories are opened by handle, never by path.
+ * 3. Locks: ghosts.lock, then a thread's lock; no handler takes the first, and no call into the kernel is made under
+ *    either. */
+#ifndef PACT_GHOST_THREAD_H
+#define PACT_GHOST_THREAD_H
+
+#include <pthread.h>
+
+#include "fs/mount/ghost_mounts.h"
+#include "fs/mount/ghost_queue.h"
+#include "fs/mount/mount.h"
+
+enum {
+    GHOST_THREADS = 2,      /* as long as they get on */
+    GHOST_THREADS_MAX = 32, /* one more whenever nothing was finished for GHOST_STUCK_MS */
+    GHOST_STUCK_MS = 5,
+};
+
+struct ghost_thread {
+    struct ghosts *ghosts;
+    _Atomic pid_t tid; /* 0: has ended */
+    pthread_mutex_t lock;
+    /* Under the lock: what it performs, for the handlers that answer it. */
+    const struct ghost_change *change;
+    bool met; /* the kernel has looked up what is to be removed, and was told the old node */
+    struct ghost_mounts mounts;
+};
+
+struct ghosts {
+    struct mount *mount;
+    char *mountpoint;
+    dev_t device;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work, stuck, ended; /* CLOCK_MONOTONIC */
+    struct ghost_queue *queue;
+    unsigned idle, running, refs; /* threads, the keeper among the last two */
+    _Atomic bool stopping;
+    uint64_t done, skipped, failed;
+
+    _Atomic unsigned count;
+    struct ghost_thread threads[GHOST_THREADS_MAX];
+};
+
+/* The thread a request comes from; NULL if it is no ghost's. */
+struct ghost_thread *ghosts_thread(struct ghosts *ghosts, fuse_req_t req);
+/* Whether the kernel can have a watch that this concerns. */
+bool ghosts_wanted(struct mount *mount, const struct ghost_change *change);
+
+/* Under the lock: sees to it that somebody looks at the queue. */
+void ghosts_wake(struct ghosts *ghosts);
+
+/* Does it. 0 or -errno. */
+int ghost_perform(struct ghost_thread *thread, const struct ghost_change *change);
+
+#endif
