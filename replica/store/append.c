@@ -179,9 +179,9 @@ static int withdraw(struct store *store, int code, size_t written)
 {
     if (code != ERR_NO_SPACE)
         return code;
-    store->appended = store->last;
     store->part_count = written;
     store->scrub = written > 0;
+    log_discard(store);
     char text[TEXT_BYTES];
     memcpy(text, store->text, TEXT_BYTES);
     int scrubbed = scrub(store);
@@ -189,6 +189,13 @@ static int withdraw(struct store *store, int code, size_t written)
         return scrubbed;
     memcpy(store->text, text, TEXT_BYTES);
     return code;
+}
+
+void log_discard(struct store *store)
+{
+    if (!store->scrub)
+        store->part_count = 0;
+    store->appended = store->last;
 }
 
 static int ready(struct store *store)

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cursor_init(struct cursor *cursor, struct store *store)
+void cursor_init(struct cursor *cursor, struct store *store, size_t chunk_sectors)
 {
-    *cursor = (struct cursor){.store = store};
+    *cursor = (struct cursor){.store = store, .chunk_sectors = chunk_sectors};
 }
 
 void cursor_close(struct cursor *cursor)
@@ -60,7 +60,7 @@ static void chunk_reserve(struct cursor *cursor, uint64_t count)
     if (count <= cursor->chunk_room)
         return;
     free(cursor->chunk);
-    cursor->chunk_room = count < CHUNK_SECTORS ? CHUNK_SECTORS : count;
+    cursor->chunk_room = count < cursor->chunk_sectors ? cursor->chunk_sectors : count;
     cursor->chunk = sectors_alloc(cursor->chunk_room);
 }
 

@@ -19,7 +19,8 @@ enum {
     PARTS_MAX = 2,                 /* segments that one sync may write to */
     BATCH_BYTES = 8 * 1024 * 1024, /* what one sync may write: LIMIT_BATCH_BYTES of small entries, with their heads */
     INDEX_SECTORS = 512,           /* a batch is found by reading at most about this much (256 KiB) before it */
-    CHUNK_SECTORS = 2048,          /* the log is read in pieces of 1 MiB, or of one batch if that is larger */
+    SCAN_SECTORS = 2048,           /* recovery reads in pieces of 1 MiB, or of one batch if that is larger */
+    READ_SECTORS = 256,            /* a log reader in pieces of 128 KiB: there may be many of them */
     TEXT_BYTES = 256,
     SEGMENT_SECTORS_MIN = 8,
     SEGMENT_SECTORS_MAX = 1 << 22, /* 2 GiB */
@@ -166,8 +167,8 @@ struct cursor {
     uint64_t batch;        /* number of the next batch; 0: any */
     uint8_t *chunk;        /* sectors chunk_from … of the file */
     uint64_t chunk_from, chunk_count;
-    size_t chunk_room;
-    uint8_t *stream; /* of the current batch, in the chunk */
+    size_t chunk_sectors, chunk_room; /* read at once, at least; what there is memory for */
+    uint8_t *stream;                  /* of the current batch, in the chunk */
     size_t stream_len, stream_at;
     uint64_t batch_sector; /* where the current batch begins */
     struct stamp stamp;    /* of the current batch's first sector */
@@ -175,7 +176,7 @@ struct cursor {
 
 enum batch_state { BATCH_WHOLE, BATCH_NONE /* its first sector was never written, or the limit */, BATCH_TORN };
 
-void cursor_init(struct cursor *cursor, struct store *store);
+void cursor_init(struct cursor *cursor, struct store *store, size_t chunk_sectors);
 /* Goes to a place where a batch begins. */
 int cursor_seek(struct cursor *cursor, uint64_t number, uint64_t limit, uint64_t sector, uint64_t batch);
 /* Loads and verifies the next batch. */
@@ -188,6 +189,8 @@ int cursor_corrupt(struct cursor *cursor, uint64_t sector, const char *why);
 void cursor_close(struct cursor *cursor);
 
 /* --- append.c --- */
+
+void log_discard(struct store *store); /* forgets what was appended and not synced */
 
 /* Writes a record of another kind, alone in its batch, durably. restart: at the start of a new segment. */
 int log_write_mark(struct store *store, const struct record *record);

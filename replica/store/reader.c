@@ -22,7 +22,7 @@ int log_reader_open(struct store *store, uint64_t after, struct log_reader **ope
     assert(reader != NULL);
     reader->store = store;
     reader->last = after;
-    cursor_init(&reader->cursor, store);
+    cursor_init(&reader->cursor, store, READ_SECTORS);
     *opened = reader;
     return ERR_OK;
 }

@@ -157,7 +157,7 @@ static int check_behind(struct recovery *recovery, const struct segment *segment
 {
     int code = ERR_OK;
     while (from < segment->sectors && code == ERR_OK) {
-        uint64_t count = segment->sectors - from < CHUNK_SECTORS ? segment->sectors - from : CHUNK_SECTORS;
+        uint64_t count = segment->sectors - from < SCAN_SECTORS ? segment->sectors - from : SCAN_SECTORS;
         uint8_t *at;
         code = cursor_sectors(&recovery->cursor, from, count, &at);
         if (code == ERR_OK && all_zero(at, count * LOG_SECTOR_BYTES)) {
@@ -257,7 +257,7 @@ static int finish(struct recovery *recovery)
 int log_recover(struct store *store)
 {
     struct recovery recovery = {.store = store};
-    cursor_init(&recovery.cursor, store);
+    cursor_init(&recovery.cursor, store, SCAN_SECTORS);
     int code = ERR_OK;
     for (size_t i = 0; i < store->segment_count && code == ERR_OK; i++)
         code = scan_segment(&recovery, &store->segments[i]);

@@ -71,6 +71,8 @@ static int find_floor(struct store *store, uint64_t zxid, uint64_t *floor)
 
 int store_truncate(struct store *store, uint64_t zxid)
 {
+    if (zxid <= store->last)
+        log_discard(store);
     int code = store_sync(store); /* what stays of the appended must be durable */
     if (code != ERR_OK || zxid >= store->last)
         return code;
