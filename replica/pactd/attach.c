@@ -352,9 +352,20 @@ static void on_down(void *arg, struct peer *peer, int code)
     report(REPORT_DEBUG, "a link went down: %s", error_text(code));
 }
 
+static void on_turned_away(void *arg, int code)
+{
+    struct replica *replica = arg;
+    uint64_t now_ms = clock_ms();
+    if (now_ms < replica->turned_away_ms + TURNED_AWAY_MS)
+        return; /* whoever it is must not fill the log */
+    replica->turned_away_ms = now_ms;
+    report(REPORT_WARN, "a client was turned away: %s", error_text(code));
+}
+
 struct port_events attach_events(struct replica *replica)
 {
-    return (struct port_events){.arg = replica, .up = on_up, .down = on_down, .message = on_message};
+    return (struct port_events){
+        .arg = replica, .up = on_up, .down = on_down, .message = on_message, .refused = on_turned_away};
 }
 
 /* --- after apply --- */

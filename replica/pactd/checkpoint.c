@@ -25,8 +25,9 @@ static void end(struct checkpoint *checkpoint)
 /* The log is still there: nothing is lost but the shorter start. */
 static void give_up(struct replica *replica, int code)
 {
-    report(REPORT_ERROR, "writing a snapshot failed (%s); it is tried again in %d s", error_text(code),
-           RETRY_MS / 1000);
+    const char *cause = store_writer_error(replica->store);
+    report(REPORT_ERROR, "writing a snapshot failed: %s; it is tried again in %d s",
+           cause && *cause ? cause : error_text(code), RETRY_MS / 1000);
     replica->checkpoint.not_before_ms = clock_ms() + RETRY_MS;
     end(&replica->checkpoint);
 }

@@ -80,7 +80,7 @@ static int write_address(const char *directory, uint16_t port, char *text, size_
 
 static void remove_address(const char *directory)
 {
-    char path[PATH_MAX], text[1];
+    char path[PATH_MAX], text[64];
     if (join(path, sizeof path, directory, "address", text, sizeof text) == ERR_OK)
         unlink(path);
 }

@@ -21,11 +21,6 @@ static void disk_full(struct replica *replica)
     replica->pending_bytes = 0;
     order_withdraw(&replica->order);
     recent_withdraw(&replica->recent, replica->order.durable);
-    if (store_last_zxid(replica->store) > replica->order.durable &&
-        store_truncate(replica->store, replica->order.durable) != ERR_OK) {
-        replica_fail(replica, ERR_IO, "withdrawing entries from the log");
-        return;
-    }
     roster_withdraw(&replica->roster, replica->state);
     attach_withdrawn(replica);
 }
@@ -37,6 +32,16 @@ static int store_failed(struct replica *replica, int code, const char *what)
     else
         replica_fail(replica, code, what);
     return code;
+}
+
+static int make_durable(struct replica *replica)
+{
+    int code = store_sync(replica->store);
+    if (code != ERR_OK)
+        return store_failed(replica, code, "syncing the log");
+    replica->pending_bytes = 0;
+    order_durable(&replica->order, replica->order.proposed);
+    return ERR_OK;
 }
 
 /* --- propose --- */
@@ -59,17 +64,19 @@ int pipeline_propose(struct replica *replica, const struct entry *place, struct 
         return ERR_NO_SPACE;
     if (request.len > LIMIT_ENTRY_BYTES - ENTRY_OVERHEAD_BYTES)
         return ERR_TOO_BIG;
-    if (order_exhausted(&replica->order)) {
-        int code = next_epoch(replica);
-        if (code != ERR_OK)
-            return code;
-    }
+    int code = ERR_OK;
+    if (replica->pending_bytes + request.len + ENTRY_OVERHEAD_BYTES > LIMIT_BATCH_BYTES)
+        code = make_durable(replica); /* applied at the end of the turn, as all */
+    if (code == ERR_OK && order_exhausted(&replica->order))
+        code = next_epoch(replica);
+    if (code != ERR_OK)
+        return code;
     struct entry entry = {.session = place->session, .number = place->number, .awaited = place->awaited};
     order_next(&replica->order, wall_ns(), &entry);
     int encoded = encode_entry(&entry, request, &replica->entry);
     assert(encoded == ERR_OK);
     struct bytes bytes = {replica->entry.at, replica->entry.len};
-    int code = store_append(replica->store, entry.zxid, bytes);
+    code = store_append(replica->store, entry.zxid, bytes);
     if (code != ERR_OK)
         return store_failed(replica, code, "appending to the log");
     recent_push(&replica->recent, entry.zxid, bytes, replica->order.committed);
@@ -89,19 +96,7 @@ int pipeline_propose_own(struct replica *replica, const struct request *request,
     return code;
 }
 
-/* --- durable, committed, applied --- */
-
-static bool make_durable(struct replica *replica)
-{
-    int code = store_sync(replica->store);
-    if (code != ERR_OK) {
-        store_failed(replica, code, "syncing the log");
-        return false;
-    }
-    replica->pending_bytes = 0;
-    order_durable(&replica->order, replica->order.proposed);
-    return true;
-}
+/* --- committed, applied --- */
 
 static void apply(struct replica *replica, struct bytes bytes)
 {
@@ -127,9 +122,11 @@ static void apply_committed(struct replica *replica)
 
 void pipeline_commit(struct replica *replica)
 {
-    if (replica->failure != ERR_OK || replica->order.proposed == replica->order.durable)
+    if (replica->failure != ERR_OK)
         return;
-    if (make_durable(replica))
+    if (replica->order.proposed > replica->order.durable)
+        make_durable(replica);
+    if (replica->failure == ERR_OK)
         apply_committed(replica);
 }
 

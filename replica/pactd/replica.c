@@ -47,11 +47,8 @@ static void arm_port_timer(struct replica *replica, uint64_t due_ms);
 /* One turn: what arrived → one sync → applied → streamed. */
 static void turn(struct replica *replica)
 {
-    bool more = false;
-    uint64_t due_ms;
-    do {
-        due_ms = port_run(replica->port, clock_ms(), RECEIVE_BUDGET, &more);
-    } while (more && replica->pending_bytes < LIMIT_BATCH_BYTES && replica->failure == ERR_OK);
+    bool more = false; /* the descriptor stays readable */
+    uint64_t due_ms = port_run(replica->port, clock_ms(), RECEIVE_BUDGET, &more);
     pipeline_commit(replica);
     if (replica->failure != ERR_OK)
         return; /* what could not be made durable must not be seen */
@@ -88,7 +85,7 @@ static void on_tick(uv_timer_t *timer)
         return;
     pipeline_retry(replica, now_ms);
     roster_expire(replica, elapsed_ms < TICK_LIMIT_MS ? elapsed_ms : TICK_LIMIT_MS);
-    due_run(replica);
+    due_run(replica, now_ms);
     turn(replica);
     if (replica->failure == ERR_OK)
         checkpoint_tick(replica, now_ms);
@@ -148,7 +145,10 @@ static int open_store(struct replica *replica, const char *data, char *text, siz
         return failed == -EACCES || failed == -EPERM || failed == -EROFS ? ERR_ACCESS : ERR_IO;
     }
     replica->disk_open = true;
-    return store_open(&replica->disk, &(struct store_options){0}, &replica->store, text, text_len);
+    int code = store_open(&replica->disk, &(struct store_options){.helper = true}, &replica->store, text, text_len);
+    if (code == ERR_OK && *store_notice(replica->store))
+        report(REPORT_WARN, "%s", store_notice(replica->store));
+    return code;
 }
 
 static int open_port(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)

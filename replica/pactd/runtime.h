@@ -27,8 +27,9 @@
 enum {
     TICK_MS = 100,             /* the pace of expiry, TTL, containers and checkpoints */
     FULL_RETRY_MS = 1000,      /* a full disk is tried again this often */
-    RECEIVE_BUDGET = 256,      /* frames received before the batch's size is looked at */
+    RECEIVE_BUDGET = 1024,     /* frames received in one turn */
     TICK_LIMIT_MS = 1000,      /* a tick later than this was the machine's pause, not the mounts' silence */
+    TURNED_AWAY_MS = 1000,     /* failed handshakes are reported this often */
     SNAPSHOT_STALL_MS = 30000, /* a mount that takes nothing of its snapshot this long is dropped */
 };
 
@@ -82,13 +83,14 @@ struct replica {
     size_t cursors;                 /* snapshots being sent to mounts */
     struct stream_cache cache;
 
-    size_t pending_bytes; /* proposed in this turn */
-    bool full;            /* no space on disk: nothing is accepted */
-    uint64_t retry_ms;    /* when to try a full disk again; 0: it was not full */
-    uint64_t started_ms;  /* for the uptime */
-    uint64_t ticked_ms;   /* of the last tick */
-    uint64_t due_ms;      /* of the last look for TTLs that ran out */
-    int failure;          /* what replica_run returns */
+    size_t pending_bytes;    /* proposed in this turn */
+    bool full;               /* no space on disk: nothing is accepted */
+    uint64_t retry_ms;       /* when to try a full disk again; 0: it was not full */
+    uint64_t started_ms;     /* for the uptime */
+    uint64_t ticked_ms;      /* of the last tick */
+    uint64_t due_ms;         /* of the last look for TTLs that ran out */
+    uint64_t turned_away_ms; /* when a failed handshake was last reported */
+    int failure;             /* what replica_run returns */
 
     struct arena *arena;         /* of the message in hand */
     struct arena *request_arena; /* of the request or entry in hand */
@@ -118,7 +120,7 @@ void checkpoint_tick(struct replica *replica, uint64_t now_ms);
 void checkpoint_stop(struct replica *replica); /* waits for the worker, gives up what is under way */
 
 /* due.c: proposes the deletion of what TTLs and empty containers make due. */
-void due_run(struct replica *replica);
+void due_run(struct replica *replica, uint64_t now_ms);
 
 /* status.c: the answer to STATUS; borrows from the replica and from *member. */
 void status_fill(const struct replica *replica, struct message_member *member, struct message *message);

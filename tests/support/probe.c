@@ -222,8 +222,10 @@ struct message probe_attach_message(const struct probe *probe, const char *name)
     attach->host = (struct bytes){"probe", 5};
     attach->pid = 1;
     attach->session = probe->session;
-    strncpy((char *)attach->nonce, name, sizeof attach->nonce);
-    strncpy((char *)attach->secret, name, sizeof attach->secret);
+    size_t len = strlen(name);
+    assert(len <= sizeof attach->nonce);
+    memcpy(attach->nonce, name, len);
+    memcpy(attach->secret, name, len);
     if (probe->tree) {
         attach->applied = state_zxid(probe->tree);
         memcpy(attach->cluster, state_cluster(probe->tree), sizeof attach->cluster);
