@@ -1,5 +1,6 @@
-/* inode.h - what the kernel knows of this mount: lookup counts by inode, and the remains of removed znodes that are
- * still open or somebody's working directory. Thread-safe, with a lock of its own that nothing blocks under. */
+/* inode.h - what the kernel knows of this mount: lookup counts by inode, and the attributes last told, which are all
+ * that remains of a removed znode that is still open or somebody's working directory. Thread-safe, with a lock of its
+ * own that nothing blocks under. */
 #ifndef PACT_INODE_H
 #define PACT_INODE_H
 
@@ -20,6 +21,14 @@ uint64_t znode_of(const struct mount *mount, fuse_ino_t ino);
 
 void inodes_count(struct inodes *inodes, uint64_t id, int64_t by); /* + for each entry replied, - for FORGET */
 bool inodes_known(struct inodes *inodes, uint64_t id);             /* lookup count above zero, or the mount's root */
+
+/* The kernel may hold pages of this file (it is mapped), until inodes_take_paged says so and forgets it. */
+void inodes_set_paged(struct inodes *inodes, uint64_t id);
+bool inodes_take_paged(struct inodes *inodes, uint64_t id);
+
+/* The attributes last told of a znode that is gone, with no link left. False if the kernel does not know it. */
+bool inodes_remains(struct inodes *inodes, uint64_t id, struct stat *attr);
+void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr);
 
 /* Attributes as the kernel wants them. */
 void inode_attr(const struct mount *mount, const struct node_stat *stat, struct stat *attr);

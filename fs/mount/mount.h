@@ -1,9 +1,18 @@
-/* mount.h - what the parts of the mount share. Only files of fs/mount include it. */
+/* mount.h - what the parts of the mount share. Only files of fs/mount include it.
+ *
+ * The one rule that keeps the mount alive: a handler never waits for the client thread. A handler that changes
+ * something submits a request (call.h) and returns; the client thread replies once the tree shows the change. A
+ * handler that reads answers from the tree under client_lock. So a stuck replica, a stuck ghost or a stuck process
+ * never uses up the FUSE threads.
+ *
+ * Locks, in the order in which they may be taken: a handle's, then one of client_lock, that of the files (file.h), of
+ * the inodes (inode.h) or of the templates (template.h). Nothing is sent to the kernel under any of the last four. */
 #ifndef PACT_MOUNT_H
 #define PACT_MOUNT_H
 
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
+#include <stdatomic.h>
 
 #include "fs/client/client.h"
 #include "fs/mount/ghost.h"
@@ -15,12 +24,38 @@ struct mount {
     struct fuse_session *session;
     const char *mountpoint;
     uint64_t root; /* the znode that is the mount's root: 1, or that of root=/sub */
-    uint64_t own_session;
-    struct inodes *inodes;   /* what the kernel knows: inode.h */
-    struct handles *handles; /* open files and directories: handle.h */
-    struct ghosts *ghosts;
-    bool read_only, templates, linearizable;
+    _Atomic uint64_t own_session;
+    struct inodes *inodes;         /* what the kernel knows: inode.h */
+    struct files *files;           /* open files: file.h */
+    struct handles *handles;       /* open descriptions of files and directories: handle.h */
+    struct templates *templates;   /* names with tokens, for a moment after the create: template.h */
+    struct ghosts *_Atomic ghosts; /* NULL until the mount answers */
+    _Atomic uint64_t staged_bytes; /* of all handles together; at most LIMIT_STAGED_BYTES */
+    dev_t device;                  /* st_dev of the mount; 0 until it answers */
+    bool read_only, tokens, linearizable;
     bool kernel_permissions; /* default_permissions is on (root); else the daemon checks */
+    bool init_patched;       /* the reply to INIT has been seen: serve.c */
 };
+
+/* The mount a request belongs to. */
+struct mount *mount_of(fuse_req_t req);
+/* Is this request a ghost's? */
+bool mount_ghost(struct mount *mount, fuse_req_t req);
+/* Whether a modifying call would be refused now: ERR_OK, READ_ONLY, NO_QUORUM or SESSION_EXPIRED. */
+int mount_writable(const struct mount *mount);
+
+/* A znode's stat, by its id, as the tree is now. ERR_OK or ERR_NO_NODE. */
+int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat);
+/* Whether this mount shows a znode: an unborn file is shown only where it is being written. */
+bool mount_visible(struct mount *mount, const struct node_stat *stat);
+
+/* Drops the kernel's pages of a file whose data changed, if it has any. Not under a lock: the kernel may come back
+ * with a request to write a mapped page. */
+void mount_drop_pages(struct mount *mount, uint64_t id);
+
+/* Replies with the errno of a code; ERR_OK is success. */
+void reply_code(fuse_req_t req, int code);
+/* Replies with an entry, counting the lookup. */
+void reply_entry(fuse_req_t req, const struct node_stat *stat);
 
 #endif

@@ -1,0 +1,64 @@
+#include "fs/mount/access.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static bool in_group(fuse_req_t req, gid_t gid)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    gid_t groups[256], *list = groups;
+    bool found = ctx->gid == gid;
+    if (found)
+        return true;
+    int count = fuse_req_getgroups(req, 256, groups);
+    if (count > 256) {
+        list = malloc((size_t)count * sizeof *list);
+        count = list ? fuse_req_getgroups(req, count, list) : 0;
+    }
+    for (int i = 0; i < count && !found; i++)
+        found = list[i] == gid;
+    if (list != groups)
+        free(list);
+    return found;
+}
+
+int access_allowed(fuse_req_t req, const struct node_stat *stat, int mask)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    unsigned bits = stat->mode;
+    if (ctx->uid == 0)
+        return (mask & X_OK) && stat->kind == KIND_FILE && !(bits & 0111) ? ERR_ACCESS : ERR_OK;
+    if (ctx->uid == stat->uid)
+        bits >>= 6;
+    else if (in_group(req, stat->gid))
+        bits >>= 3;
+    return ((unsigned)mask & ~bits & 7) ? ERR_ACCESS : ERR_OK;
+}
+
+int access_check(fuse_req_t req, const struct node_stat *stat, int mask)
+{
+    return mount_of(req)->kernel_permissions ? ERR_OK : access_allowed(req, stat, mask);
+}
+
+int access_check_owner(fuse_req_t req, const struct node_stat *stat)
+{
+    uid_t uid = fuse_req_ctx(req)->uid;
+    bool allowed = mount_of(req)->kernel_permissions || uid == 0 || uid == stat->uid;
+    return allowed ? ERR_OK : ERR_NOT_PERMITTED;
+}
+
+int access_check_remove(fuse_req_t req, const struct node_stat *parent, const struct node_stat *child)
+{
+    int code = access_check(req, parent, W_OK | X_OK);
+    if (code || !(parent->mode & S_ISVTX) || !access_check_owner(req, parent))
+        return code;
+    return access_check_owner(req, child);
+}
+
+int access_of_flags(int flags)
+{
+    int mode = flags & O_ACCMODE;
+    int mask = mode == O_WRONLY ? W_OK : mode == O_RDWR ? R_OK | W_OK : R_OK;
+    return flags & O_TRUNC ? mask | W_OK : mask;
+}

@@ -1,0 +1,138 @@
+#include "fs/mount/closing.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* Reads a small file of /proc. The length; 0 if it can't be read. NUL-terminates. */
+static size_t read_at(int directory, const char *name, char *to, size_t cap)
+{
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t len = read(fd, to, cap - 1);
+    close(fd);
+    if (len < 0)
+        len = 0;
+    to[len] = 0;
+    return (size_t)len;
+}
+
+static size_t read_proc(pid_t pid, const char *name, char *to, size_t cap)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    return read_at(AT_FDCWD, path, to, cap);
+}
+
+pid_t process_of(pid_t tid)
+{
+    char text[4096];
+    if (tid <= 0)
+        return 0;
+    /* A pidfd without PIDFD_THREAD is only given for the leader of a group: far cheaper than /proc/TID/status. */
+    int fd = (int)syscall(SYS_pidfd_open, tid, 0);
+    if (fd >= 0) {
+        close(fd);
+        return tid;
+    }
+    if (!read_proc(tid, "status", text, sizeof text))
+        return 0;
+    const char *at = strstr(text, "\nTgid:");
+    return at ? (pid_t)strtol(at + 6, NULL, 10) : 0;
+}
+
+/* The number after a name in a text of lines; -1 if it is not there. */
+static int64_t field(const char *text, const char *name, int base)
+{
+    const char *at = strstr(text, name);
+    return at ? strtoll(at + strlen(name), NULL, base) : -1;
+}
+
+/* Whether a mount of the process's namespace is on this device. mountinfo: "36 35 98:0 /root /mountpoint …". */
+static bool mount_is_on(pid_t pid, int64_t mount_id, dev_t device)
+{
+    char path[64], line[8192], wanted[64];
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/mountinfo", pid);
+    snprintf(wanted, sizeof wanted, " %u:%u ", major(device), minor(device));
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    while (!found && fgets(line, sizeof line, file))
+        if (strtoll(line, NULL, 10) == mount_id) {
+            const char *at = strstr(line, wanted);
+            found = at && at < line + 32; /* the third field */
+        }
+    fclose(file);
+    return found;
+}
+
+/* Whether descriptor `name` of the open directory /proc/PID/fdinfo writes to the inode. */
+static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev_t device)
+{
+    char text[1024];
+    if (!read_at(fdinfo, name, text, sizeof text))
+        return false;
+    int64_t flags = field(text, "flags:", 8), mount_id = field(text, "mnt_id:", 10);
+    const char *at = strstr(text, "ino:");
+    if (flags < 0 || !at || strtoull(at + 4, NULL, 10) != ino)
+        return false;
+    if ((flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY)
+        return false;
+    return mount_is_on(pid, mount_id, device);
+}
+
+enum table { TABLE_EMPTY, TABLE_HARMLESS, TABLE_WRITES };
+
+/* What the descriptor table of a process has: nothing at all, something, or one that writes to the inode. With
+ * ino 0 the first descriptor found is enough. */
+static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device)
+{
+    enum table table = TABLE_EMPTY;
+    char path[64];
+    const struct dirent *entry;
+    snprintf(path, sizeof path, "/proc/%d/fdinfo", pid);
+    DIR *directory = opendir(path);
+    if (!directory)
+        return table;
+    while (table != TABLE_WRITES && (entry = readdir(directory))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        table = ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device) ? TABLE_WRITES : TABLE_HARMLESS;
+        if (!ino)
+            break;
+    }
+    closedir(directory);
+    return table;
+}
+
+/* Whether a process is being killed. Its memory is gone first: statm reads zeros. Only then may `stat` be read:
+ * before, in an execve that closes its descriptors, a lock that reading needs is held until we answer. */
+static bool is_being_killed(pid_t pid)
+{
+    char text[4096];
+    if (!read_proc(pid, "statm", text, sizeof text) || strncmp(text, "0 ", 2))
+        return false;
+    if (!read_proc(pid, "stat", text, sizeof text))
+        return false;
+    const char *code = strrchr(text, ' '); /* the last field */
+    return code && (strtol(code, NULL, 10) & 0x7f);
+}
+
+enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device)
+{
+    enum table table = opener ? look_at_table(opener, ino, device) : TABLE_EMPTY;
+    if (table == TABLE_WRITES)
+        return CLOSING_NOT;
+    if (flusher <= 0 || (flusher == opener && table != TABLE_EMPTY))
+        return CLOSING_COMMIT;
+    if (look_at_table(flusher, 0, 0) == TABLE_EMPTY && is_being_killed(flusher))
+        return CLOSING_DISCARD;
+    return CLOSING_COMMIT;
+}

@@ -1,0 +1,25 @@
+/* closing.h - what /proc tells of the process behind a request: its thread group, and whether a FLUSH is the last
+ * close of a writer (design §3 "When to commit").
+ *
+ * FLUSH comes for each close of each duplicate of a descriptor, and its pid is a thread's. So the opener's descriptor
+ * table is asked whether it still has the file open for writing. */
+#ifndef PACT_CLOSING_H
+#define PACT_CLOSING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The thread group of a thread; 0 if it is not known (gone, or of a pid namespace that is out of sight). */
+pid_t process_of(pid_t tid);
+
+enum closing {
+    CLOSING_NOT,     /* the opener can still write */
+    CLOSING_COMMIT,  /* its last descriptor is closed */
+    CLOSING_DISCARD, /* it is being killed by a signal: half a file must not be committed */
+};
+
+/* Judges a FLUSH by thread `flusher` of an inode that thread group `opener` had opened for writing. */
+enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device);
+
+#endif

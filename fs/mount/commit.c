@@ -1,0 +1,276 @@
+#include "fs/mount/commit.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "fs/mount/call.h"
+#include "fs/mount/closing.h"
+#include "fs/mount/inode.h"
+#include "fs/mount/log.h"
+#include "fs/mount/ops.h"
+
+/* --- the end of a commit: in the client thread --- */
+
+/* Brings the handle up to date. A commit that failed breaks the handle: were a later fsync to succeed, its caller
+ * would take for written what was dropped here. */
+static int end_commit(struct call *call, const struct result *result)
+{
+    struct handle *handle = call->handle;
+    struct mount *mount = call->mount;
+    bool appended = call->finish_value >= 0;
+    int code = result->code;
+    handle_relock(handle);
+    if (code == ERR_NO_NODE && !appended) { /* removed just before: it lives on for those who have it open */
+        files_set_last(mount->files, handle->file, handle->version);
+        code = ERR_OK;
+    }
+    if (code && !appended)
+        handle->error = code;
+    if (code && call->was_unborn)
+        handle->unborn = handle->discarded = true;
+    handle->in_flight--;
+    handle_settle(handle);
+    pthread_mutex_unlock(&handle->lock);
+    return code;
+}
+
+static void finish_commit(struct call *call, const struct result *result)
+{
+    int code = end_commit(call, result);
+    handle_unref(call->handle);
+    if (!code && call->finish_value >= 0)
+        fuse_reply_write(call->req, (size_t)call->finish_value);
+    else
+        reply_code(call->req, code);
+}
+
+/* Takes a released handle apart; nobody else has its fh any more. */
+static void end_release(struct handle *handle, fuse_req_t req)
+{
+    struct mount *mount = handle->mount;
+    handle_relock(handle);
+    if (handle->discarded || handle->error)
+        commit_abandon(handle);
+    files_set_closing(mount->files, handle->file, false);
+    handle_unlock(handle);
+    reply_code(req, ERR_OK);
+}
+
+static void finish_release(struct call *call, const struct result *result)
+{
+    int code = end_commit(call, result);
+    if (code)
+        log_line("a write at the last close of inode %llu was not done: %s", (unsigned long long)call->handle->ino,
+                 error_text(code));
+    end_release(call->handle, call->req);
+}
+
+/* --- the start --- */
+
+/* A removed file: what is staged is its content from now on. */
+static void commit_removed(struct handle *handle, struct data *last, const struct edit *append)
+{
+    struct data *data = data_ref(handle->stage.open ? handle->stage.view : last), *longer;
+    if (append && !data_edit(data, append, 1, &longer)) {
+        data_unref(data);
+        data = longer;
+    }
+    files_set_last(handle->mount->files, handle->file, data);
+    data_unref(data);
+    handle_discard(handle);
+    handle->unborn = false;
+    handle_settle(handle);
+}
+
+/* Why a commit can't even be tried. */
+static int refusal(const struct handle *handle)
+{
+    if (handle->error)
+        return handle->error;
+    bool lost = handle->session && handle->session != atomic_load(&handle->mount->own_session);
+    return lost ? ERR_SESSION_EXPIRED : ERR_OK;
+}
+
+static void submit_data(struct handle *handle, struct call *call, const struct edit *append)
+{
+    struct edit *edits = malloc((LIMIT_EDITS + 1) * sizeof *edits);
+    void *bytes = NULL;
+    assert(edits);
+    size_t count = handle->stage.open ? stage_edits(&handle->stage, edits, &bytes) : 0;
+    if (append)
+        edits[count++] = *append;
+    struct request request = {
+        .kind = OP_WRITE,
+        .write = {.at = {.id = handle->id}, .version = NO_VERSION_CHECK, .edits = edits, .count = count},
+    };
+    handle_take(handle);
+    pthread_mutex_unlock(&handle->lock); /* finish locks it, perhaps before the submission returns */
+    call_submit(call, &request);
+    free(bytes);
+    free(edits);
+}
+
+static void submit_control(struct handle *handle, struct call *call)
+{
+    char room[CONTROL_TEXT_BYTES];
+    struct request request;
+    int code = control_request(handle->control, handle->id, handle->stage.view, room, &request);
+    handle_take(handle);
+    pthread_mutex_unlock(&handle->lock);
+    if (!code) {
+        call_submit(call, &request);
+        return;
+    }
+    call->finish(call, &(struct result){.code = code});
+    call_free(call);
+}
+
+/* Commits what a handle owes, which is locked and counted: both are taken over. `written`: of an append, else -1. */
+static void begin_commit(struct handle *handle, fuse_req_t req, const struct edit *append, int written,
+                         void (*finish)(struct call *call, const struct result *result))
+{
+    struct call *call = call_new(req, finish);
+    struct data *last = NULL;
+    bool removed = files_removed(handle->mount->files, handle->file, &last);
+    int code = removed ? ERR_OK : refusal(handle);
+    if (removed)
+        commit_removed(handle, last, append);
+    data_unref(last);
+    call->handle = handle;
+    call->finish_value = written;
+    call->was_unborn = handle->unborn;
+    call->interruptible = append && !handle->stage.open; /* what was staged must not be lost to a signal */
+    if (!removed && !code && (handle->control == CONTROL_NONE || handle->control == CONTROL_DATA)) {
+        submit_data(handle, call, append);
+        return;
+    }
+    if (!removed && !code) {
+        submit_control(handle, call);
+        return;
+    }
+    if (code)
+        handle_discard(handle);
+    handle->in_flight++;
+    pthread_mutex_unlock(&handle->lock);
+    finish(call, &(struct result){.code = code});
+    call_free(call);
+}
+
+void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t len)
+{
+    struct data *base = handle_base(handle);
+    uint64_t size = handle->stage.open ? data_size(handle->stage.view) : data_size(base);
+    int code = handle->writable ? handle_may_stage(handle, base, size + len, len) : ERR_INVALID;
+    data_unref(base);
+    if (!code && control_is(handle->ino) && handle->control != CONTROL_DATA) {
+        code = handle_write(handle, size, at, len);
+        handle_unlock(handle);
+        if (code)
+            reply_code(req, code);
+        else
+            fuse_reply_write(req, len);
+        return;
+    }
+    if (code) {
+        handle_unlock(handle);
+        reply_code(req, code);
+        return;
+    }
+    begin_commit(handle, req, &(struct edit){EDIT_APPEND, 0, {at, len}}, (int)len, finish_commit);
+}
+
+/* --- what ends staging --- */
+
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = mount_of(req);
+    struct handle *handle = fi->fh & GHOST_FH ? NULL : handle_lock(mount, fi->fh);
+    enum closing closing = CLOSING_NOT;
+    if (!handle) {
+        reply_code(req, fi->fh & GHOST_FH ? ERR_OK : ERR_INVALID);
+        return;
+    }
+    if (handle_owes(handle))
+        closing = closing_judge(handle->staged.tgid, fuse_req_ctx(req)->pid, ino, mount->device);
+    if (closing == CLOSING_COMMIT && handle->written) {
+        begin_commit(handle, req, NULL, -1, finish_commit);
+        return;
+    }
+    if (closing == CLOSING_COMMIT)
+        files_set_closing(mount->files, handle->file, true);
+    if (closing == CLOSING_DISCARD) {
+        handle_discard(handle);
+        handle->discarded = true;
+    }
+    int code = handle->error;
+    handle_unlock(handle);
+    reply_code(req, code);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct handle *handle = fi->fh & GHOST_FH ? NULL : handle_lock(mount_of(req), fi->fh);
+    (void)ino;
+    if (!handle) {
+        reply_code(req, ERR_OK);
+        return;
+    }
+    handle_drop(handle);
+    if (handle_owes(handle) && !handle->discarded) {
+        begin_commit(handle, req, NULL, -1, finish_release);
+        return;
+    }
+    pthread_mutex_unlock(&handle->lock);
+    end_release(handle, req);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    struct handle *handle = fi->fh & GHOST_FH ? NULL : handle_lock(mount_of(req), fi->fh);
+    if (!handle) {
+        reply_code(req, fi->fh & GHOST_FH ? ERR_OK : ERR_INVALID);
+        return;
+    }
+    if (handle_owes(handle)) {
+        begin_commit(handle, req, NULL, -1, finish_commit);
+        return;
+    }
+    int code = handle->error;
+    handle_unlock(handle);
+    if (code)
+        reply_code(req, code);
+    else
+        op_fsyncdir(req, ino, datasync, fi);
+}
+
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)ino;
+    (void)datasync;
+    (void)fi;
+    call_sync(call_new(req, call_reply_code));
+}
+
+static void ignore(void *arg, const struct result *result)
+{
+    (void)arg;
+    (void)result;
+}
+
+void commit_abandon(struct handle *handle)
+{
+    struct mount *mount = handle->mount;
+    struct node_stat stat;
+    if (!handle->unborn || mount_stat(mount, handle->id, &stat) || !stat.unborn_of)
+        return;
+    handle->unborn = false;
+    struct request request = {
+        .kind = OP_DELETE,
+        .delete = {.at = {.id = handle->id},
+                   .type = DELETE_NOT_DIRECTORY,
+                   .version = NO_VERSION_CHECK,
+                   .expect_id = handle->id,
+                   .expect_zxid = stat.change_zxid},
+    };
+    client_submit(mount->client, &request, ignore, NULL);
+}

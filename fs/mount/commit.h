@@ -1,0 +1,26 @@
+/* commit.h - from staged writes to transactions (design §3 "Staged writes").
+ *
+ * A writer's handle, from open to release:
+ *
+ *   state     entered by                          shown to the writer   FLUSH, last close   RELEASE
+ *   clean     open                                the tree              -                   -
+ *   owing     CREATE, O_TRUNC                     own (empty) view      closing             commit
+ *   staged    write(2), ftruncate                 own view              commit, reply after commit
+ *   in flight fsync, FLUSH: until it is answered  what is committed     -                   -
+ *   closing   the opener's last close             own view              -                   commit: others wait ≤ 5 ms
+ *   discarded the opener dies by a signal         the tree              -                   nothing; unborn: removed
+ *
+ * A removed file has no transactions: what is staged becomes the remains that its handles share. */
+#ifndef PACT_COMMIT_H
+#define PACT_COMMIT_H
+
+#include "fs/mount/handle.h"
+
+/* One write(2) on an O_APPEND handle: one transaction, with what was staged before it. Takes over the handle's lock
+ * and count; replies when it is committed. */
+void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t len);
+
+/* A handle that goes without commit, locked: an unborn file that nobody else has open goes with it. */
+void commit_abandon(struct handle *handle);
+
+#endif

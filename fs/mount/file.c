@@ -1,0 +1,251 @@
+#include "fs/mount/file.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "fs/mount/closing.h"
+#include "fs/mount/handle.h"
+#include "fs/mount/inode.h"
+
+struct files {
+    pthread_mutex_t lock;
+    pthread_cond_t released; /* a file is no longer closing */
+    struct file *table;
+};
+
+struct files *files_new(void)
+{
+    struct files *files = calloc(1, sizeof *files);
+    pthread_condattr_t attr;
+    if (!files)
+        return NULL;
+    pthread_mutex_init(&files->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&files->released, &attr);
+    pthread_condattr_destroy(&attr);
+    return files;
+}
+
+static void drop(struct files *files, struct file *file)
+{
+    HASH_DEL(files->table, file);
+    data_unref(file->last);
+    free(file);
+}
+
+void files_free(struct files *files)
+{
+    struct file *file, *next;
+    if (!files)
+        return;
+    HASH_ITER(hh, files->table, file, next)
+    {
+        drop(files, file);
+    }
+    pthread_cond_destroy(&files->released);
+    pthread_mutex_destroy(&files->lock);
+    free(files);
+}
+
+static struct file *find(struct files *files, fuse_ino_t ino)
+{
+    struct file *file;
+    HASH_FIND(hh, files->table, &ino, sizeof ino, file);
+    return file;
+}
+
+struct file *files_open(struct files *files, fuse_ino_t ino, uint64_t id, struct data *last)
+{
+    pthread_mutex_lock(&files->lock);
+    struct file *file = find(files, ino);
+    if (!file) {
+        file = calloc(1, sizeof *file);
+        assert(file);
+        file->ino = ino;
+        file->id = id;
+        file->last = data_ref(last);
+        HASH_ADD(hh, files->table, ino, sizeof file->ino, file);
+    }
+    file->handles++;
+    pthread_mutex_unlock(&files->lock);
+    return file;
+}
+
+void files_close(struct files *files, struct file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    if (!--file->handles)
+        drop(files, file);
+    pthread_mutex_unlock(&files->lock);
+}
+
+bool files_is_open(struct files *files, fuse_ino_t ino)
+{
+    pthread_mutex_lock(&files->lock);
+    bool open = find(files, ino);
+    pthread_mutex_unlock(&files->lock);
+    return open;
+}
+
+/* --- following the tree --- */
+
+/* Takes over a newer version; `there` false: the znode is gone. */
+static void follow(struct files *files, fuse_ino_t ino, bool there, struct data *data)
+{
+    pthread_mutex_lock(&files->lock);
+    struct file *file = find(files, ino);
+    if (file && !there)
+        file->removed = true;
+    if (file && there) {
+        data_unref(file->last);
+        file->last = data_ref(data);
+    }
+    pthread_mutex_unlock(&files->lock);
+}
+
+static void fetch(struct mount *mount, fuse_ino_t ino)
+{
+    if (!files_is_open(mount->files, ino))
+        return;
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, znode_of(mount, ino));
+    struct data *data = node ? data_ref(node_data(node)) : NULL;
+    client_unlock(mount->client);
+    follow(mount->files, ino, node, data);
+    data_unref(data);
+}
+
+/* The inodes that are open, in an array that the caller frees. */
+static fuse_ino_t *open_inodes(struct files *files, size_t *count)
+{
+    pthread_mutex_lock(&files->lock);
+    fuse_ino_t *inodes = calloc(HASH_COUNT(files->table) + 1, sizeof *inodes);
+    struct file *file, *next;
+    assert(inodes);
+    *count = 0;
+    HASH_ITER(hh, files->table, file, next)
+    {
+        inodes[(*count)++] = file->ino;
+    }
+    pthread_mutex_unlock(&files->lock);
+    return inodes;
+}
+
+void files_changed(struct mount *mount, const struct changes *changes)
+{
+    size_t count;
+    fuse_ino_t *inodes;
+    for (size_t i = 0; changes && i < changes->count; i++) {
+        enum change_kind kind = changes->list[i].kind;
+        if (kind == CHANGE_DATA || kind == CHANGE_CREATE || kind == CHANGE_DELETE)
+            fetch(mount, inode_of(mount, changes->list[i].id));
+    }
+    if (changes)
+        return;
+    inodes = open_inodes(mount->files, &count);
+    for (size_t i = 0; i < count; i++)
+        fetch(mount, inodes[i]);
+    free(inodes);
+}
+
+bool files_removed(struct files *files, const struct file *file, struct data **last)
+{
+    pthread_mutex_lock(&files->lock);
+    bool removed = file->removed;
+    if (removed && last)
+        *last = data_ref(file->last);
+    pthread_mutex_unlock(&files->lock);
+    return removed;
+}
+
+void files_set_last(struct files *files, struct file *file, struct data *last)
+{
+    pthread_mutex_lock(&files->lock);
+    data_unref(file->last);
+    file->last = data_ref(last);
+    pthread_mutex_unlock(&files->lock);
+}
+
+/* --- who has staged what --- */
+
+void files_stage(struct files *files, struct handle *handle, bool staged, uint64_t size)
+{
+    struct file *file = handle->file;
+    pthread_mutex_lock(&files->lock);
+    handle->staged.size = size;
+    if (staged && !handle->staged.listed)
+        DL_APPEND2(file->staged, handle, staged.prev, staged.next);
+    else if (!staged && handle->staged.listed)
+        DL_DELETE2(file->staged, handle, staged.prev, staged.next);
+    handle->staged.listed = staged;
+    pthread_mutex_unlock(&files->lock);
+}
+
+static bool staged_by(struct files *files, fuse_ino_t ino, pid_t tgid, uint64_t *size)
+{
+    struct file *file = find(files, ino);
+    struct handle *handle;
+    bool any = false;
+    if (!file)
+        return false;
+    DL_FOREACH2(file->staged, handle, staged.next)
+    {
+        if (tgid && handle->staged.tgid != tgid)
+            continue;
+        *size = handle->staged.size;
+        any = true;
+    }
+    return any;
+}
+
+bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size)
+{
+    pthread_mutex_lock(&files->lock);
+    bool any = staged_by(files, ino, 0, size);
+    pthread_mutex_unlock(&files->lock);
+    if (!any)
+        return false;
+    pid_t tgid = process_of(tid); /* reads /proc: only for files that are being written */
+    pthread_mutex_lock(&files->lock);
+    any = tgid && staged_by(files, ino, tgid, size);
+    pthread_mutex_unlock(&files->lock);
+    return any;
+}
+
+/* --- waiting for a RELEASE --- */
+
+void files_set_closing(struct files *files, struct file *file, bool closing)
+{
+    pthread_mutex_lock(&files->lock);
+    if (file->closing && !closing)
+        pthread_cond_broadcast(&files->released);
+    file->closing = closing;
+    pthread_mutex_unlock(&files->lock);
+}
+
+void files_wait_closing(struct files *files, fuse_ino_t ino)
+{
+    struct timespec until;
+    struct file *file;
+    int late = 0;
+    pthread_mutex_lock(&files->lock);
+    file = find(files, ino);
+    if (!file || !file->closing)
+        goto out;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += UNBORN_WAIT_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    while (file && file->closing && !late) {
+        late = pthread_cond_timedwait(&files->released, &files->lock, &until);
+        file = find(files, ino);
+    }
+    if (file && late)
+        file->closing = false;
+out:
+    pthread_mutex_unlock(&files->lock);
+}

@@ -1,0 +1,61 @@
+/* file.h - files (and control files) that are open on this mount, one for each inode: what its handles share.
+ *
+ * It keeps the last version of the data, so that a file that was removed lives on for those who have it open, and it
+ * knows who has staged what and who is about to finish. Thread-safe, with one lock that nothing blocks under. */
+#ifndef PACT_FILE_H
+#define PACT_FILE_H
+
+#include <sys/types.h>
+#include <uthash.h>
+
+#include "fs/mount/mount.h"
+
+struct files;
+struct handle;
+
+struct file {
+    fuse_ino_t ino;
+    uint64_t id; /* the znode whose data it is */
+    unsigned handles;
+    bool removed;          /* no name is left: nothing is committed any more */
+    bool closing;          /* the last writer has closed; its RELEASE, which commits, is under way */
+    struct data *last;     /* the newest version seen; owned */
+    struct handle *staged; /* list of the handles with staged writes */
+    UT_hash_handle hh;
+};
+
+/* A handle's place in its file's list. */
+struct staged {
+    uint64_t size; /* bytes, as the writer sees the file */
+    pid_t tgid;    /* the writer's thread group */
+    bool listed;
+    struct handle *prev, *next;
+};
+
+struct files *files_new(void);
+void files_free(struct files *files);
+
+/* Counts a handle; `last` is the data now (borrowed). Never NULL. */
+struct file *files_open(struct files *files, fuse_ino_t ino, uint64_t id, struct data *last);
+void files_close(struct files *files, struct file *file);
+/* Whether any handle of this inode is open. */
+bool files_is_open(struct files *files, fuse_ino_t ino);
+
+/* From the client thread: follows the changes of an entry, or of a resynchronisation (changes NULL). */
+void files_changed(struct mount *mount, const struct changes *changes);
+/* Whether a file was removed; *last is then its data (a count for the caller), if asked for. */
+bool files_removed(struct files *files, const struct file *file, struct data **last);
+/* Gives a removed file new data (a count is taken). */
+void files_set_last(struct files *files, struct file *file, struct data *last);
+
+/* Notes that a handle has staged writes, and its size by them; or that it has none. */
+void files_stage(struct files *files, struct handle *handle, bool staged, uint64_t size);
+/* The size of a file as the thread group of `tid` has staged it. False: it has staged nothing there. */
+bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size);
+
+void files_set_closing(struct files *files, struct file *file, bool closing);
+/* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,
+ * and nobody waits again. */
+void files_wait_closing(struct files *files, fuse_ino_t ino);
+
+#endif

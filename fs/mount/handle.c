@@ -1,0 +1,312 @@
+#include "fs/mount/handle.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "fs/mount/directory.h"
+#include "fs/mount/inode.h"
+
+struct slot {
+    uint64_t fh;
+    struct handle *handle;
+    UT_hash_handle hh;
+};
+
+struct handles {
+    pthread_mutex_t lock;
+    uint64_t last_fh;
+    struct slot *table;
+};
+
+struct handles *handles_new(void)
+{
+    struct handles *handles = calloc(1, sizeof *handles);
+    if (handles)
+        pthread_mutex_init(&handles->lock, NULL);
+    return handles;
+}
+
+static void destroy(struct handle *handle)
+{
+    struct mount *mount = handle->mount;
+    atomic_fetch_sub(&mount->staged_bytes, handle->stage.bytes);
+    if (handle->file) {
+        files_stage(mount->files, handle, false, 0);
+        files_close(mount->files, handle->file);
+    }
+    stage_clear(&handle->stage);
+    data_unref(handle->version);
+    listing_free(handle->listing);
+    pthread_mutex_destroy(&handle->lock);
+    free(handle);
+}
+
+void handles_free(struct handles *handles)
+{
+    struct slot *slot, *next;
+    if (!handles)
+        return;
+    HASH_ITER(hh, handles->table, slot, next)
+    {
+        HASH_DEL(handles->table, slot);
+        destroy(slot->handle);
+        free(slot);
+    }
+    pthread_mutex_destroy(&handles->lock);
+    free(handles);
+}
+
+struct handle *handle_new(struct mount *mount, fuse_ino_t ino, bool directory, struct data *version)
+{
+    struct handles *handles = mount->handles;
+    struct slot *slot = calloc(1, sizeof *slot);
+    struct handle *handle = calloc(1, sizeof *handle);
+    assert(slot && handle);
+    pthread_mutex_lock(&handles->lock);
+    bool full = HASH_COUNT(handles->table) >= LIMIT_HANDLES;
+    if (!full) {
+        *handle = (struct handle){.fh = ++handles->last_fh, .mount = mount, .refs = 1, .ino = ino};
+        *slot = (struct slot){.fh = handle->fh, .handle = handle};
+        HASH_ADD(hh, handles->table, fh, sizeof slot->fh, slot);
+    }
+    pthread_mutex_unlock(&handles->lock);
+    if (full) {
+        free(slot);
+        free(handle);
+        return NULL;
+    }
+    /* Nobody else knows the fh yet. */
+    pthread_mutex_init(&handle->lock, NULL);
+    handle->control = control_is(ino) ? control_kind(ino) : CONTROL_NONE;
+    handle->id = control_is(ino) ? control_id(ino) : znode_of(mount, ino);
+    handle->version = data_ref(version);
+    if (!directory)
+        handle->file = files_open(mount->files, ino, handle->id, version);
+    return handle;
+}
+
+struct handle *handle_lock(struct mount *mount, uint64_t fh)
+{
+    struct handles *handles = mount->handles;
+    struct slot *slot;
+    pthread_mutex_lock(&handles->lock);
+    HASH_FIND(hh, handles->table, &fh, sizeof fh, slot);
+    struct handle *handle = slot ? slot->handle : NULL;
+    if (handle)
+        handle->refs++;
+    pthread_mutex_unlock(&handles->lock);
+    if (handle)
+        pthread_mutex_lock(&handle->lock);
+    return handle;
+}
+
+struct handle *handle_ref(struct handle *handle)
+{
+    pthread_mutex_lock(&handle->mount->handles->lock);
+    handle->refs++;
+    pthread_mutex_unlock(&handle->mount->handles->lock);
+    return handle;
+}
+
+void handle_unref(struct handle *handle)
+{
+    pthread_mutex_t *lock = &handle->mount->handles->lock;
+    pthread_mutex_lock(lock);
+    bool last = !--handle->refs;
+    pthread_mutex_unlock(lock);
+    if (last)
+        destroy(handle);
+}
+
+void handle_unlock(struct handle *handle)
+{
+    pthread_mutex_unlock(&handle->lock);
+    handle_unref(handle);
+}
+
+void handle_relock(struct handle *handle)
+{
+    pthread_mutex_lock(&handle->lock);
+}
+
+void handle_drop(struct handle *handle)
+{
+    struct handles *handles = handle->mount->handles;
+    struct slot *slot;
+    pthread_mutex_lock(&handles->lock);
+    HASH_FIND(hh, handles->table, &handle->fh, sizeof handle->fh, slot);
+    if (slot) {
+        HASH_DEL(handles->table, slot);
+        handle->refs--; /* the table's; the caller has one of its own */
+    }
+    pthread_mutex_unlock(&handles->lock);
+    free(slot);
+}
+
+/* --- reading --- */
+
+/* Whether it stands for a znode's data, which the tree knows, and not for a text made at opening. */
+static bool has_data(const struct handle *handle)
+{
+    return handle->control == CONTROL_NONE || handle->control == CONTROL_DATA;
+}
+
+struct data *handle_current(struct handle *handle)
+{
+    struct data *data = NULL;
+    if (!has_data(handle))
+        return data_ref(handle->version);
+    if (files_removed(handle->mount->files, handle->file, &data))
+        return data;
+    const struct state *state = client_lock(handle->mount->client);
+    const struct node *node = state_node(state, handle->id);
+    bool there = node;
+    if (there)
+        data = data_ref(node_data(node));
+    client_unlock(handle->mount->client);
+    return there ? data : data_ref(handle->version);
+}
+
+struct data *handle_base(struct handle *handle)
+{
+    return handle->in_flight ? data_ref(handle->version) : handle_current(handle);
+}
+
+static void move_on(struct handle *handle)
+{
+    struct data *current = handle_current(handle);
+    data_unref(handle->version);
+    handle->version = current;
+    handle->at_end = false;
+}
+
+struct data *handle_read_from(struct handle *handle, uint64_t offset)
+{
+    if (handle->stage.open)
+        return handle->stage.view;
+    if (!handle->in_flight && (offset != handle->next || handle->at_end))
+        move_on(handle);
+    return handle->version;
+}
+
+void handle_has_read(struct handle *handle, uint64_t offset, size_t len)
+{
+    handle->next = offset + len;
+    handle->at_end = !len;
+}
+
+/* --- writing --- */
+
+/* How much room the quotas above a znode leave for its data to grow. */
+static bool quota_allows(struct handle *handle, uint64_t growth)
+{
+    struct node_stat stat;
+    bool allowed = true;
+    const struct state *state = client_lock(handle->mount->client);
+    const struct node *node = state_node(state, handle->id);
+    if (node && handle->control == CONTROL_NONE)
+        node = node_parent(state, node);
+    for (; node && allowed; node = node_parent(state, node)) {
+        node_stat(node, &stat);
+        allowed = !stat.max_bytes || stat.subtree_bytes + growth <= stat.max_bytes;
+    }
+    client_unlock(handle->mount->client);
+    return allowed;
+}
+
+/* What can be known beforehand fails here, at write(2): shells do not see close() fail. */
+int handle_may_stage(struct handle *handle, const struct data *base, uint64_t size, uint64_t len)
+{
+    struct mount *mount = handle->mount;
+    if (!handle->writable)
+        return ERR_INVALID;
+    if (files_removed(mount->files, handle->file, NULL))
+        return ERR_OK;
+    if (handle->error)
+        return handle->error;
+    if (handle->session && handle->session != atomic_load(&mount->own_session))
+        return ERR_SESSION_EXPIRED;
+    int code = mount_writable(mount);
+    if (code)
+        return code;
+    if (size > LIMIT_DATA_BYTES)
+        return ERR_TOO_BIG;
+    if (atomic_load(&mount->staged_bytes) + len > LIMIT_STAGED_BYTES)
+        return ERR_NO_SPACE;
+    if (has_data(handle) && size > data_size(base) && !quota_allows(handle, size - data_size(base)))
+        return ERR_QUOTA;
+    return ERR_OK;
+}
+
+/* Brings everything that depends on the stage up to date. */
+static void has_staged(struct handle *handle, uint64_t bytes_before)
+{
+    struct mount *mount = handle->mount;
+    atomic_fetch_add(&mount->staged_bytes, handle->stage.bytes - bytes_before);
+    if (!handle->session)
+        handle->session = atomic_load(&mount->own_session);
+    handle->discarded = false;
+    files_stage(mount->files, handle, handle->stage.open, data_size(handle->stage.view));
+}
+
+int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t len)
+{
+    struct data *base = handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
+    uint64_t before = handle->stage.bytes;
+    int code = handle_may_stage(handle, base, offset + len, len);
+    if (!code)
+        code = stage_write(&handle->stage, base, offset, at, len);
+    if (!code && !has_data(handle))
+        code = control_check(handle->control, handle->stage.view);
+    if (!code) {
+        handle->written = true;
+        has_staged(handle, before);
+    }
+    data_unref(base);
+    return code;
+}
+
+int handle_truncate(struct handle *handle, uint64_t size)
+{
+    struct data *base = handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
+    uint64_t before = handle->stage.bytes;
+    int code = handle_may_stage(handle, base, size, 0);
+    if (!code)
+        code = stage_truncate(&handle->stage, base, size);
+    if (!code)
+        has_staged(handle, before);
+    data_unref(base);
+    return code;
+}
+
+void handle_take(struct handle *handle)
+{
+    if (handle->stage.open) {
+        data_unref(handle->version);
+        handle->version = data_ref(handle->stage.view);
+    }
+    handle->in_flight++;
+    handle->unborn = false;
+    handle_discard(handle);
+}
+
+void handle_settle(struct handle *handle)
+{
+    if (!handle->in_flight && has_data(handle))
+        move_on(handle);
+}
+
+void handle_discard(struct handle *handle)
+{
+    atomic_fetch_sub(&handle->mount->staged_bytes, handle->stage.bytes);
+    stage_clear(&handle->stage);
+    handle->written = false;
+    handle->session = 0;
+    files_stage(handle->mount->files, handle, false, 0);
+}
+
+bool handle_owes(const struct handle *handle)
+{
+    return handle->stage.open || handle->unborn;
+}

@@ -1,0 +1,88 @@
+/* handle.h - open descriptions: what the kernel's fh stands for.
+ *
+ * fh is a number, never reused, not a pointer: one that is not known answers EBADF. A handle is locked while it is
+ * used; a commit under way holds a count. */
+#ifndef PACT_HANDLE_H
+#define PACT_HANDLE_H
+
+#include <pthread.h>
+
+#include "fs/mount/control.h"
+#include "fs/mount/file.h"
+#include "fs/mount/mount.h"
+#include "fs/mount/stage.h"
+
+struct listing;
+
+struct handle {
+    uint64_t fh;
+    struct mount *mount;
+    unsigned refs; /* under the table's lock */
+    pthread_mutex_t lock;
+
+    fuse_ino_t ino;
+    uint64_t id;             /* the znode */
+    enum control control;    /* CONTROL_NONE: the znode's own data, as for CONTROL_DATA */
+    struct file *file;       /* NULL for a directory */
+    struct listing *listing; /* a directory's names, once they were asked for */
+
+    /* Reading: sequential reads stay on the version they began on. */
+    struct data *version; /* owned */
+    uint64_t next;        /* the offset after the last read */
+    bool at_end;          /* the last read found the end: the next one moves on */
+
+    /* Writing. */
+    bool writable;
+    bool unborn;    /* created here and not committed yet: closing makes it visible to all */
+    bool written;   /* more is staged than creation and O_TRUNC */
+    bool discarded; /* the writer was killed: RELEASE commits nothing */
+    int error;      /* of a commit that failed: what it carried is lost, so everything that follows fails as well */
+    pid_t tgid;     /* the opener's thread group; 0: not known */
+    uint64_t session;
+    struct stage stage;
+    struct staged staged;
+    unsigned in_flight; /* commits not yet answered: the handle goes on showing what they carry, as `version` */
+};
+
+struct handles;
+struct handles *handles_new(void);
+void handles_free(struct handles *handles);
+
+/* A handle for an inode; counted once for the table (handle_drop ends that). NULL if LIMIT_HANDLES are open.
+ * `version` is the data to begin with (borrowed); directories have no file. */
+struct handle *handle_new(struct mount *mount, fuse_ino_t ino, bool directory, struct data *version);
+/* The handle of an fh, counted and locked; NULL if there is none. */
+struct handle *handle_lock(struct mount *mount, uint64_t fh);
+void handle_unlock(struct handle *handle); /* and gives up the count */
+/* Another count for a locked handle; handle_unref gives it up, handle_relock makes it the count of a lock. */
+struct handle *handle_ref(struct handle *handle);
+void handle_unref(struct handle *handle);
+void handle_relock(struct handle *handle);
+/* Takes it out of the table. */
+void handle_drop(struct handle *handle);
+
+/* --- with the handle locked --- */
+
+/* The newest committed version of the data behind it (a count for the caller). */
+struct data *handle_current(struct handle *handle);
+/* The file as its writer sees it, to base a stage on (a count for the caller). */
+struct data *handle_base(struct handle *handle);
+/* What a read at this offset is answered from (borrowed until the next call); moves the handle on. */
+struct data *handle_read_from(struct handle *handle, uint64_t offset);
+/* Notes how much a read gave. */
+void handle_has_read(struct handle *handle, uint64_t offset, size_t len);
+
+/* Stages. ERR_OK, TOO_BIG, NO_SPACE (LIMIT_STAGED_BYTES), QUOTA, SESSION_EXPIRED, or why nothing can be written. */
+int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t len);
+int handle_truncate(struct handle *handle, uint64_t size);
+/* Why `len` more bytes, for a size of `size`, can't be staged; ERR_OK if they can. */
+int handle_may_stage(struct handle *handle, const struct data *base, uint64_t size, uint64_t len);
+/* A commit begins: what was staged is in flight, and shown as `version` until handle_settle finds none in flight. */
+void handle_take(struct handle *handle);
+void handle_settle(struct handle *handle);
+/* Gives up what is staged. */
+void handle_discard(struct handle *handle);
+/* Whether closing has something to commit. */
+bool handle_owes(const struct handle *handle);
+
+#endif

@@ -1,0 +1,204 @@
+#include "fs/mount/inode.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <uthash.h>
+
+#include "fs/mount/mount.h"
+
+struct inode {
+    uint64_t id;
+    uint64_t lookups; /* what the kernel owes in FORGETs */
+    bool paged;
+    mode_t mode; /* 0: nothing told yet */
+    uid_t uid;
+    gid_t gid;
+    off_t size;
+    struct timespec atime, mtime, ctime;
+    UT_hash_handle hh;
+};
+
+struct inodes {
+    pthread_mutex_t lock;
+    struct inode *table;
+};
+
+struct inodes *inodes_new(void)
+{
+    struct inodes *inodes = calloc(1, sizeof *inodes);
+    if (inodes)
+        pthread_mutex_init(&inodes->lock, NULL);
+    return inodes;
+}
+
+void inodes_free(struct inodes *inodes)
+{
+    struct inode *inode, *next;
+    if (!inodes)
+        return;
+    HASH_ITER(hh, inodes->table, inode, next)
+    {
+        HASH_DEL(inodes->table, inode);
+        free(inode);
+    }
+    pthread_mutex_destroy(&inodes->lock);
+    free(inodes);
+}
+
+/* Under root=/sub the kernel's 1 is sub; the true root cannot be reached from below it. */
+fuse_ino_t inode_of(const struct mount *mount, uint64_t id)
+{
+    return id == mount->root ? FUSE_ROOT_ID : id;
+}
+
+uint64_t znode_of(const struct mount *mount, fuse_ino_t ino)
+{
+    return ino == FUSE_ROOT_ID ? mount->root : ino;
+}
+
+static struct inode *find(struct inodes *inodes, uint64_t id)
+{
+    struct inode *inode;
+    HASH_FIND(hh, inodes->table, &id, sizeof id, inode);
+    return inode;
+}
+
+static struct inode *find_or_add(struct inodes *inodes, uint64_t id)
+{
+    struct inode *inode = find(inodes, id);
+    if (inode)
+        return inode;
+    inode = calloc(1, sizeof *inode);
+    assert(inode);
+    inode->id = id;
+    HASH_ADD(hh, inodes->table, id, sizeof inode->id, inode);
+    return inode;
+}
+
+void inodes_count(struct inodes *inodes, uint64_t id, int64_t by)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = by > 0 ? find_or_add(inodes, id) : find(inodes, id);
+    if (inode) {
+        uint64_t less = by < 0 ? (uint64_t)-by : 0;
+        inode->lookups = by > 0 ? inode->lookups + (uint64_t)by : inode->lookups - less * (less <= inode->lookups);
+        if (!inode->lookups) {
+            HASH_DEL(inodes->table, inode);
+            free(inode);
+        }
+    }
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_known(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    bool known = find(inodes, id);
+    pthread_mutex_unlock(&inodes->lock);
+    return known;
+}
+
+void inodes_set_paged(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    if (inode)
+        inode->paged = true;
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_take_paged(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    bool paged = inode && inode->paged;
+    if (paged)
+        inode->paged = false;
+    pthread_mutex_unlock(&inodes->lock);
+    return paged;
+}
+
+bool inodes_remains(struct inodes *inodes, uint64_t id, struct stat *attr)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    bool known = inode && inode->mode;
+    if (known)
+        *attr = (struct stat){.st_ino = id,
+                              .st_mode = inode->mode,
+                              .st_uid = inode->uid,
+                              .st_gid = inode->gid,
+                              .st_size = inode->size,
+                              .st_atim = inode->atime,
+                              .st_mtim = inode->mtime,
+                              .st_ctim = inode->ctime};
+    pthread_mutex_unlock(&inodes->lock);
+    return known;
+}
+
+void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    if (inode) {
+        inode->mode = attr->st_mode;
+        inode->uid = attr->st_uid;
+        inode->gid = attr->st_gid;
+        inode->size = attr->st_size;
+        inode->atime = attr->st_atim;
+        inode->mtime = attr->st_mtim;
+        inode->ctime = attr->st_ctim;
+    }
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+    int64_t second = 1000000000, rest = ns % second;
+    if (rest < 0)
+        rest += second;
+    return (struct timespec){.tv_sec = (ns - rest) / second, .tv_nsec = rest};
+}
+
+static mode_t kind_bits(enum node_kind kind)
+{
+    switch (kind) {
+    case KIND_DIRECTORY:
+        return S_IFDIR;
+    case KIND_SYMLINK:
+        return S_IFLNK;
+    case KIND_FILE:
+        break;
+    }
+    return S_IFREG;
+}
+
+void inode_attr(const struct mount *mount, const struct node_stat *stat, struct stat *attr)
+{
+    /* A directory's own data is read through .pact/data; its size here would make no sense to any program. */
+    uint64_t size = stat->kind == KIND_DIRECTORY ? stat->children : stat->size;
+    *attr = (struct stat){
+        .st_ino = inode_of(mount, stat->id),
+        .st_mode = kind_bits(stat->kind) | (stat->mode & 07777),
+        .st_nlink = stat->kind == KIND_DIRECTORY ? 2 + stat->subdirs : 1,
+        .st_uid = stat->uid,
+        .st_gid = stat->gid,
+        .st_size = (off_t)size,
+        .st_blksize = LIMIT_BLOCK_BYTES,
+        .st_blocks = (blkcnt_t)((stat->size + 511) / 512),
+        .st_atim = timespec_of(stat->atime_ns),
+        .st_mtim = timespec_of(stat->mtime_ns),
+        .st_ctim = timespec_of(stat->ctime_ns),
+    };
+}
+
+void inode_entry(struct mount *mount, const struct node_stat *stat, struct fuse_entry_param *entry)
+{
+    *entry = (struct fuse_entry_param){.ino = inode_of(mount, stat->id)};
+    inode_attr(mount, stat, &entry->attr);
+    inodes_count(mount->inodes, stat->id, 1);
+    inodes_told(mount->inodes, stat->id, &entry->attr);
+}

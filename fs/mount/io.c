@@ -1,0 +1,209 @@
+/* Opening, reading and writing files. Handles are FOPEN_DIRECT_IO: the page cache would mix versions. */
+#include <assert.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/mount/access.h"
+#include "fs/mount/call.h"
+#include "fs/mount/closing.h"
+#include "fs/mount/commit.h"
+#include "fs/mount/handle.h"
+#include "fs/mount/inode.h"
+#include "fs/mount/ops.h"
+
+static bool is_write(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+/* The data to open with, and whether it may be: a count for the caller. */
+static int data_to_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, int flags, struct data **data)
+{
+    struct node_stat stat;
+    if (control_is(ino))
+        return control_text(mount, ino, data);
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, znode_of(mount, ino));
+    if (node) {
+        node_stat(node, &stat);
+        *data = data_ref(node_data(node));
+    }
+    client_unlock(mount->client);
+    if (!node)
+        return ERR_NO_NODE;
+    int code = access_check(req, &stat, access_of_flags(flags));
+    if (code)
+        data_unref(*data);
+    return code;
+}
+
+int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool unborn)
+{
+    struct data *data = NULL;
+    bool writes = is_write(fi->flags);
+    int code = writes ? mount_writable(mount) : ERR_OK;
+    if (!code && writes && control_is(ino))
+        code = control_writable(control_kind(ino)) ? ERR_OK : ERR_ACCESS;
+    if (!code)
+        code = data_to_open(mount, req, ino, fi->flags, &data);
+    if (code)
+        return code;
+    struct handle *handle = handle_new(mount, ino, false, data);
+    data_unref(data);
+    if (!handle)
+        return ERR_TOO_MANY;
+    handle->writable = writes;
+    handle->unborn = unborn;
+    handle->staged.tgid = writes ? process_of(fuse_req_ctx(req)->pid) : 0;
+    handle->session = unborn ? atomic_load(&mount->own_session) : 0;
+    if (fi->flags & O_TRUNC)
+        code = handle_truncate(handle, 0);
+    fi->fh = handle->fh;
+    fi->direct_io = 1;
+    if (code)
+        io_close(mount, fi->fh);
+    return code;
+}
+
+void io_close(struct mount *mount, uint64_t fh)
+{
+    struct handle *handle = handle_lock(mount, fh);
+    if (!handle)
+        return;
+    handle_drop(handle);
+    commit_abandon(handle);
+    handle_unlock(handle);
+}
+
+static void open_now(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = mount_of(req);
+    int code = io_open(mount, req, ino, fi, false);
+    if (code)
+        reply_code(req, code);
+    else if (fuse_reply_open(req, fi))
+        io_close(mount, fi->fh);
+}
+
+static void finish_sync_open(struct call *call, const struct result *result)
+{
+    if (result->code)
+        reply_code(call->req, result->code);
+    else
+        open_now(call->req, call->fi.fh, &call->fi);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = mount_of(req);
+    if (mount_ghost(mount, req)) {
+        ghost_open(mount, req, ino, fi);
+        return;
+    }
+    files_wait_closing(mount->files, ino);
+    if (!mount->linearizable) {
+        open_now(req, ino, fi);
+        return;
+    }
+    struct call *call = call_new(req, finish_sync_open);
+    call->fi = *fi;
+    call->fi.fh = ino; /* until it is opened */
+    call_sync(call);
+}
+
+/* --- reading --- */
+
+/* Fills pages of the page cache, for a mapping: they always get the newest version. */
+static struct data *page_version(struct handle *handle)
+{
+    if (!control_is(handle->ino))
+        inodes_set_paged(handle->mount->inodes, handle->id);
+    return handle_base(handle);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    struct mount *mount = mount_of(req);
+    (void)ino;
+    if (fi->fh & GHOST_FH) {
+        fuse_reply_buf(req, NULL, 0);
+        return;
+    }
+    struct handle *handle = handle_lock(mount, fi->fh);
+    if (!handle || offset < 0) {
+        reply_code(req, ERR_INVALID);
+        if (handle)
+            handle_unlock(handle);
+        return;
+    }
+    /* Only read(2) comes with an owner; what fills the page cache has none. */
+    bool pages = !fi->lock_owner;
+    struct data *data = pages ? page_version(handle) : data_ref(handle_read_from(handle, (uint64_t)offset));
+    size_t left = data_size(data) > (uint64_t)offset ? data_size(data) - (size_t)offset : 0;
+    size_t len = left < size ? left : size;
+    char *at = malloc(len + 1);
+    assert(at);
+    len = data_read(data, (uint64_t)offset, at, len);
+    if (!pages)
+        handle_has_read(handle, (uint64_t)offset, len);
+    data_unref(data);
+    handle_unlock(handle);
+    fuse_reply_buf(req, at, len);
+    free(at);
+}
+
+/* --- writing --- */
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *at, size_t len, off_t offset, struct fuse_file_info *fi)
+{
+    (void)ino;
+    if (fi->fh & GHOST_FH) {
+        fuse_reply_write(req, len);
+        return;
+    }
+    struct handle *handle = handle_lock(mount_of(req), fi->fh);
+    if (!handle || offset < 0) {
+        reply_code(req, ERR_INVALID);
+        if (handle)
+            handle_unlock(handle);
+        return;
+    }
+    /* A mapped page is written where it belongs, whatever the descriptor's flags. */
+    if ((fi->flags & O_APPEND) && !fi->writepage) {
+        commit_append(handle, req, at, len);
+        return;
+    }
+    int code = handle_write(handle, (uint64_t)offset, at, len);
+    handle_unlock(handle);
+    if (code)
+        reply_code(req, code);
+    else
+        fuse_reply_write(req, len);
+}
+
+/* Only grows: there are no blocks to reserve and no holes to punch. */
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len, struct fuse_file_info *fi)
+{
+    (void)ino;
+    if (mode & ~FALLOC_FL_KEEP_SIZE) {
+        reply_code(req, ERR_NOT_SUPPORTED);
+        return;
+    }
+    struct handle *handle = handle_lock(mount_of(req), fi->fh);
+    if (!handle) {
+        reply_code(req, ERR_INVALID);
+        return;
+    }
+    struct data *base = handle_base(handle);
+    uint64_t size = handle->stage.open ? data_size(handle->stage.view) : data_size(base),
+             end = (uint64_t)(offset + len);
+    data_unref(base);
+    int code = end > LIMIT_DATA_BYTES ? ERR_TOO_BIG : ERR_OK;
+    if (!code && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)
+        code = handle_truncate(handle, end);
+    handle->written |= handle->stage.open;
+    handle_unlock(handle);
+    reply_code(req, code);
+}

@@ -1,0 +1,197 @@
+/* What only reads: answered at once from the tree. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysinfo.h>
+
+#include "fs/mount/access.h"
+#include "fs/mount/control.h"
+#include "fs/mount/file.h"
+#include "fs/mount/inode.h"
+#include "fs/mount/ops.h"
+#include "fs/mount/template.h"
+
+/* A name in a directory: "." and ".." come when the kernel finds a directory again by its handle. */
+static const struct node *child(const struct mount *mount, const struct state *state, const struct node *parent,
+                                const char *name)
+{
+    struct node_stat stat;
+    if (!strcmp(name, "."))
+        return parent;
+    if (strcmp(name, ".."))
+        return node_child(state, parent, name, strlen(name));
+    node_stat(parent, &stat);
+    return stat.id == mount->root ? parent : node_parent(state, parent);
+}
+
+static int find(struct mount *mount, fuse_req_t req, uint64_t parent_id, const char *name, struct node_stat *stat)
+{
+    struct node_stat parent_stat;
+    int code = ERR_NO_NODE;
+    const struct state *state = client_lock(mount->client);
+    const struct node *parent = state_node(state, parent_id), *node = NULL;
+    if (parent) {
+        node_stat(parent, &parent_stat);
+        node = child(mount, state, parent, name);
+    }
+    if (node) {
+        node_stat(node, stat);
+        code = ERR_OK;
+    }
+    client_unlock(mount->client);
+    if (!parent)
+        return ERR_NO_NODE;
+    int access = access_check(req, &parent_stat, X_OK);
+    return access ? access : code;
+}
+
+static void lookup_control(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    if (!control_is(parent)) {
+        control_lookup(mount, req, control_ino(CONTROL_DIRECTORY, znode_of(mount, parent)));
+        return;
+    }
+    enum control kind = control_named(mount, control_id(parent), name);
+    if (control_kind(parent) != CONTROL_DIRECTORY || kind == CONTROL_NONE)
+        reply_code(req, ERR_NO_NODE);
+    else
+        control_lookup(mount, req, control_ino(kind, control_id(parent)));
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mount *mount = mount_of(req);
+    struct node_stat stat;
+    if (mount_ghost(mount, req)) {
+        ghost_lookup(mount, req, parent, name);
+        return;
+    }
+    if (control_is(parent) || !strcmp(name, CONTROL_NAME)) {
+        lookup_control(mount, req, parent, name);
+        return;
+    }
+    uint64_t parent_id = znode_of(mount, parent);
+    int code = find(mount, req, parent_id, name, &stat);
+    if (code == ERR_NO_NODE && mount->tokens && strchr(name, '{')) {
+        uint64_t id = templates_find(mount->templates, parent_id, name, fuse_req_ctx(req)->pid);
+        code = id ? mount_stat(mount, id, &stat) : ERR_NO_NODE;
+    }
+    if (!code && !mount_visible(mount, &stat))
+        code = ERR_NO_NODE;
+    if (code)
+        reply_code(req, code);
+    else
+        reply_entry(req, &stat);
+}
+
+static void forget(struct mount *mount, fuse_ino_t ino, uint64_t count)
+{
+    if (!control_is(ino) && ino != FUSE_ROOT_ID)
+        inodes_count(mount->inodes, ino, -(int64_t)count);
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+    forget(mount_of(req), ino, count);
+    fuse_reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++)
+        forget(mount_of(req), forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr)
+{
+    struct node_stat stat;
+    uint64_t size;
+    if (control_is(ino)) {
+        int code = control_attr(mount, ino, attr);
+        if (code)
+            return code;
+    } else if (!mount_stat(mount, znode_of(mount, ino), &stat)) {
+        inode_attr(mount, &stat, attr);
+        inodes_told(mount->inodes, stat.id, attr);
+    } else if (!inodes_remains(mount->inodes, ino, attr)) {
+        return ERR_NO_NODE;
+    }
+    if (files_staged_size(mount->files, ino, fuse_req_ctx(req)->pid, &size)) {
+        attr->st_size = (off_t)size;
+        attr->st_blocks = (blkcnt_t)((size + 511) / 512);
+    }
+    return ERR_OK;
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = mount_of(req);
+    struct stat attr;
+    (void)fi;
+    if (mount_ghost(mount, req)) {
+        ghost_getattr(mount, req, ino);
+        return;
+    }
+    files_wait_closing(mount->files, ino);
+    int code = lookup_attr(mount, req, ino, &attr);
+    if (code)
+        reply_code(req, code);
+    else
+        fuse_reply_attr(req, &attr, ATTR_TIMEOUT_S);
+}
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mount *mount = mount_of(req);
+    char target[LIMIT_PATH_BYTES + 1];
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, znode_of(mount, ino));
+    size_t len = node ? data_read(node_data(node), 0, target, LIMIT_PATH_BYTES) : 0;
+    client_unlock(mount->client);
+    target[len] = 0;
+    if (len)
+        fuse_reply_readlink(req, target);
+    else
+        reply_code(req, ERR_NO_NODE);
+}
+
+/* The tree lives in memory: what there is room for is the machine's memory, or what a quota on the root allows. */
+void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mount *mount = mount_of(req);
+    struct node_stat stat = {0};
+    struct sysinfo machine;
+    (void)ino;
+    mount_stat(mount, mount->root, &stat);
+    sysinfo(&machine);
+    uint64_t bytes = stat.max_bytes ? stat.max_bytes : (uint64_t)machine.totalram * machine.mem_unit;
+    uint64_t nodes = stat.max_nodes ? stat.max_nodes : bytes / KIB;
+    uint64_t bytes_free = bytes > stat.subtree_bytes ? bytes - stat.subtree_bytes : 0;
+    uint64_t nodes_free = nodes > stat.subtree_nodes ? nodes - stat.subtree_nodes : 0;
+    struct statvfs answer = {
+        .f_bsize = LIMIT_BLOCK_BYTES,
+        .f_frsize = LIMIT_BLOCK_BYTES,
+        .f_blocks = bytes / LIMIT_BLOCK_BYTES,
+        .f_bfree = bytes_free / LIMIT_BLOCK_BYTES,
+        .f_bavail = bytes_free / LIMIT_BLOCK_BYTES,
+        .f_files = nodes,
+        .f_ffree = nodes_free,
+        .f_favail = nodes_free,
+        .f_namemax = LIMIT_NAME_BYTES,
+    };
+    fuse_reply_statfs(req, &answer);
+}
+
+void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+    struct mount *mount = mount_of(req);
+    struct node_stat stat;
+    int code = control_is(ino) ? ERR_OK : mount_stat(mount, znode_of(mount, ino), &stat);
+    if (!code && (mask & W_OK) && mount->read_only)
+        code = ERR_READ_ONLY;
+    if (!code && !control_is(ino))
+        code = access_check(req, &stat, mask);
+    reply_code(req, code);
+}

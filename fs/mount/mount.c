@@ -1,0 +1,61 @@
+#include "fs/mount/mount.h"
+
+#include <errno.h>
+
+#include "fs/mount/control.h"
+#include "fs/mount/file.h"
+#include "fs/mount/inode.h"
+
+struct mount *mount_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+
+bool mount_ghost(struct mount *mount, fuse_req_t req)
+{
+    return ghosts_own(atomic_load(&mount->ghosts), req);
+}
+
+int mount_writable(const struct mount *mount)
+{
+    return mount->read_only ? ERR_READ_ONLY : client_writable(mount->client);
+}
+
+int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat)
+{
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, id);
+    if (node)
+        node_stat(node, stat);
+    client_unlock(mount->client);
+    return node ? ERR_OK : ERR_NO_NODE;
+}
+
+bool mount_visible(struct mount *mount, const struct node_stat *stat)
+{
+    return !stat->unborn_of || stat->unborn_of == atomic_load(&mount->own_session) ||
+           files_is_open(mount->files, stat->id);
+}
+
+void mount_drop_pages(struct mount *mount, uint64_t id)
+{
+    if (mount->session && inodes_take_paged(mount->inodes, id))
+        fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, id), 0, 0);
+}
+
+void reply_code(fuse_req_t req, int code)
+{
+    fuse_reply_err(req, code ? error_errno(code) : 0);
+}
+
+void reply_entry(fuse_req_t req, const struct node_stat *stat)
+{
+    struct mount *mount = mount_of(req); /* the reply frees req */
+    struct fuse_entry_param entry;
+    uint64_t size;
+    inode_entry(mount, stat, &entry);
+    if (files_staged_size(mount->files, entry.ino, fuse_req_ctx(req)->pid, &size))
+        entry.attr.st_size = (off_t)size;
+    if (fuse_reply_entry(req, &entry))
+        inodes_count(mount->inodes, stat->id, -1);
+}

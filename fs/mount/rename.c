@@ -1,0 +1,138 @@
+/* Names that go or move: unlink, rmdir, rename. */
+#include <stdio.h>
+#include <string.h>
+
+#include "fs/mount/access.h"
+#include "fs/mount/call.h"
+#include "fs/mount/control.h"
+#include "fs/mount/inode.h"
+#include "fs/mount/ops.h"
+#include "fs/mount/token.h"
+
+/* Whether a name may be touched: not .pact nor what is in it. */
+static int check_name(fuse_ino_t parent, const char *name)
+{
+    return control_is(parent) || !strcmp(name, CONTROL_NAME) ? ERR_NOT_PERMITTED : ERR_OK;
+}
+
+/* Permission to take a name out of a directory, where the daemon checks it. */
+static int check_remove(fuse_req_t req, uint64_t parent_id, const char *name)
+{
+    struct mount *mount = mount_of(req);
+    struct node_stat parent, child;
+    if (mount->kernel_permissions)
+        return ERR_OK;
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, parent_id), *named = NULL;
+    if (node) {
+        node_stat(node, &parent);
+        named = node_child(state, node, name, strlen(name));
+    }
+    if (named)
+        node_stat(named, &child);
+    client_unlock(mount->client);
+    return named ? access_check_remove(req, &parent, &child) : node ? access_check(req, &parent, W_OK | X_OK) : ERR_OK;
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, enum delete_type type)
+{
+    struct mount *mount = mount_of(req);
+    struct request request = {.kind = OP_DELETE};
+    if (mount_ghost(mount, req)) {
+        ghost_remove(mount, req, parent, name);
+        return;
+    }
+    int code = check_name(parent, name);
+    if (!code)
+        code = mount_writable(mount);
+    if (!code)
+        code = check_remove(req, znode_of(mount, parent), name);
+    if (code) {
+        reply_code(req, code);
+        return;
+    }
+    request.delete = (struct op_delete){
+        .at = {znode_of(mount, parent), {name, strlen(name)}}, .type = type, .version = NO_VERSION_CHECK};
+    call_submit(call_new(req, call_reply_code), &request);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    remove_name(req, parent, name, DELETE_NOT_DIRECTORY);
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    remove_name(req, parent, name, DELETE_DIRECTORY);
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+    (void)ino;
+    (void)parent;
+    (void)name;
+    reply_code(req, ERR_NOT_PERMITTED);
+}
+
+static void finish_rename(struct call *call, const struct result *result)
+{
+    struct ghosts *ghosts = atomic_load(&call->mount->ghosts);
+    reply_code(call->req, result->code);
+    if (!result->code && call->name && ghosts)
+        ghosts_rename_template(ghosts, call->parent, call->name, result->name, result->id);
+}
+
+/* Fills the operation; `to` holds the target's name without its tokens. */
+static int prepare_rename(fuse_req_t req, struct op_rename *rename, const char *to_name, unsigned flags,
+                          struct token_name *to)
+{
+    struct mount *mount = mount_of(req);
+    to->any = false;
+    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return ERR_INVALID;
+    int code = mount_writable(mount);
+    if (!code && mount->tokens && !(flags & RENAME_EXCHANGE))
+        code = token_parse(to_name, to);
+    if (code)
+        return code;
+    if (to->any) {
+        rename->to.path = (struct bytes){to->name, to->len};
+        rename->lifetime = to->lifetime;
+        if (!strcmp(to->name, CONTROL_NAME))
+            return ERR_NOT_PERMITTED;
+    }
+    rename->flag = flags & RENAME_EXCHANGE ? RENAME_SWAP : flags & RENAME_NOREPLACE ? RENAME_NO_REPLACE : RENAME_PLAIN;
+    return strlen(to_name) > LIMIT_NAME_BYTES && !to->any ? ERR_NAME_TOO_LONG : ERR_OK;
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
+               unsigned flags)
+{
+    struct mount *mount = mount_of(req);
+    struct request request = {.kind = OP_RENAME};
+    struct token_name to;
+    if (mount_ghost(mount, req)) {
+        ghost_rename(mount, req, parent, name, to_parent, to_name);
+        return;
+    }
+    request.rename = (struct op_rename){.from = {znode_of(mount, parent), {name, strlen(name)}},
+                                        .to = {znode_of(mount, to_parent), {to_name, strlen(to_name)}}};
+    int code = check_name(parent, name);
+    if (!code)
+        code = check_name(to_parent, to_name);
+    if (!code)
+        code = prepare_rename(req, &request.rename, to_name, flags, &to);
+    if (!code)
+        code = check_remove(req, request.rename.from.id, name);
+    if (!code)
+        code = check_remove(req, request.rename.to.id, to_name);
+    if (code) {
+        reply_code(req, code);
+        return;
+    }
+    struct call *call = call_new(req, finish_rename);
+    call->parent = request.rename.to.id;
+    if (to.any)
+        call_set_name(call, to_name);
+    call_submit(call, &request);
+}

@@ -1,0 +1,396 @@
+/* The order of things. Start: client, tree, FUSE session, its loop in a thread, first answer, ghosts. Stop: ghosts
+ * while the mount still answers, the name in the namespace, the loop, the session with the replicas (whose last
+ * results still find the kernel's descriptor), and only then the descriptor. */
+#include "fs/mount/serve.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/mount/control.h"
+#include "fs/mount/file.h"
+#include "fs/mount/handle.h"
+#include "fs/mount/inode.h"
+#include "fs/mount/log.h"
+#include "fs/mount/ops.h"
+#include "fs/mount/template.h"
+
+enum {
+    FUSE_THREADS = 4,
+    READY_WAIT_MS = 10000, /* for the tree, as long as it does not grow */
+    WAKE_MS = 10,
+    /* Mappings of FOPEN_DIRECT_IO files (Linux 6.6); libfuse 3.14 knows 32 flags only. An older kernel ignores it. */
+    DIRECT_IO_ALLOW_MMAP_IN_FLAGS2 = 1u << (36 - 32),
+};
+
+struct serving {
+    struct mount mount; /* first: one pointer for both */
+    const struct mount_options *options;
+    pthread_t loop;
+    bool looping;
+    _Atomic uint64_t copied; /* znodes of a snapshot so far */
+};
+
+/* --- what the client tells, in its thread --- */
+
+static void drop_changed_pages(struct mount *mount, const struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->list[i].kind == CHANGE_DATA)
+            mount_drop_pages(mount, changes->list[i].id);
+}
+
+static void on_changes(void *arg, const struct changes *changes)
+{
+    struct mount *mount = arg;
+    struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    files_changed(mount, changes);
+    drop_changed_pages(mount, changes);
+    if (ghosts)
+        ghosts_announce(ghosts, changes);
+}
+
+static void on_resync(void *arg, const struct state *before)
+{
+    struct mount *mount = arg;
+    struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    struct changes changes = {0};
+    files_changed(mount, NULL);
+    state_diff(before, client_lock(mount->client), &changes);
+    client_unlock(mount->client);
+    drop_changed_pages(mount, &changes);
+    if (ghosts)
+        ghosts_announce(ghosts, &changes);
+    changes_free(&changes);
+}
+
+static void on_state(void *arg, enum client_state state, uint64_t session)
+{
+    struct mount *mount = arg;
+    struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    if (state == CLIENT_CONNECTED || state == CLIENT_EXPIRED)
+        atomic_store(&mount->own_session, state == CLIENT_CONNECTED ? session : 0);
+    if (state == CLIENT_EXPIRED)
+        log_line("the session was lost; a new one is being made");
+    if (ghosts) {
+        ghosts_touch_virtual(ghosts, control_ino(CONTROL_SESSION, mount->root));
+        ghosts_touch_virtual(ghosts, control_ino(CONTROL_ENSEMBLE, mount->root));
+    }
+}
+
+/* A line a second while a big tree is being copied. */
+static void on_progress(void *arg, uint64_t nodes, uint64_t of)
+{
+    struct serving *serving = arg;
+    static time_t said;
+    struct timespec now;
+    atomic_store(&serving->copied, nodes);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (!said)
+        said = now.tv_sec;
+    if (now.tv_sec == said)
+        return;
+    said = now.tv_sec;
+    log_line("copying the tree: %llu of %llu znodes", (unsigned long long)nodes, (unsigned long long)of);
+}
+
+/* --- the FUSE session --- */
+
+static void on_init(void *arg, struct fuse_conn_info *conn)
+{
+    (void)arg;
+    /* Nothing that caches: no writeback, no readdirplus, no asynchronous direct reads, which come in any order. */
+    conn->want = conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ |
+                                  FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_PARALLEL_DIROPS);
+    conn->max_background = 64;
+}
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = on_init,
+    .lookup = op_lookup,
+    .forget = op_forget,
+    .forget_multi = op_forget_multi,
+    .getattr = op_getattr,
+    .setattr = op_setattr,
+    .readlink = op_readlink,
+    .mknod = op_mknod,
+    .mkdir = op_mkdir,
+    .unlink = op_unlink,
+    .rmdir = op_rmdir,
+    .symlink = op_symlink,
+    .rename = op_rename,
+    .link = op_link,
+    .open = op_open,
+    .read = op_read,
+    .write = op_write,
+    .flush = op_flush,
+    .release = op_release,
+    .fsync = op_fsync,
+    .opendir = op_opendir,
+    .readdir = op_readdir,
+    .releasedir = op_releasedir,
+    .fsyncdir = op_fsyncdir,
+    .statfs = op_statfs,
+    .setxattr = op_setxattr,
+    .getxattr = op_getxattr,
+    .listxattr = op_listxattr,
+    .removexattr = op_removexattr,
+    .access = op_access,
+    .create = op_create,
+    .fallocate = op_fallocate,
+};
+
+/* Every reply passes here; the first, to INIT, gets the flag that libfuse cannot express. */
+static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
+{
+    struct mount *mount = userdata;
+    if (!mount->init_patched && count == 2 && iov[1].iov_len == sizeof(struct fuse_init_out)) {
+        struct fuse_init_out *out = iov[1].iov_base;
+        out->flags |= FUSE_INIT_EXT;
+        out->flags2 |= DIRECT_IO_ALLOW_MMAP_IN_FLAGS2;
+        mount->init_patched = true;
+    }
+    return writev(fd, iov, count);
+}
+
+static ssize_t receive_request(int fd, void *at, size_t len, void *userdata)
+{
+    (void)userdata;
+    return read(fd, at, len);
+}
+
+/* "a,b" → "a\,b": a comma would end the option. */
+static void escape(const char *from, char *to, size_t cap)
+{
+    size_t len = 0;
+    for (; *from && len + 3 < cap; from++) {
+        if (*from == ',' || *from == '\\')
+            to[len++] = '\\';
+        to[len++] = *from;
+    }
+    to[len] = 0;
+}
+
+static int open_session(struct serving *serving, char *text, size_t text_len)
+{
+    struct mount *mount = &serving->mount;
+    const struct mount_options *options = serving->options;
+    static const struct fuse_custom_io io = {.writev = send_reply, .read = receive_request};
+    char name[1024], arguments[2048];
+    escape(options->name, name, sizeof name);
+    snprintf(arguments, sizeof arguments, "fsname=%s,subtype=pactfs,nosuid,nodev%s%s", name,
+             mount->kernel_permissions ? ",allow_other,default_permissions" : "", options->flags);
+    char *argv[] = {"pactfs", "-o", arguments, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+    mount->session = fuse_session_new(&args, &operations, sizeof operations, mount);
+    fuse_opt_free_args(&args);
+    if (mount->session && fuse_session_mount(mount->session, options->mountpoint)) {
+        fuse_session_destroy(mount->session);
+        mount->session = NULL;
+    }
+    if (!mount->session) {
+        snprintf(text, text_len, "cannot mount at %s", options->mountpoint);
+        return ERR_IO;
+    }
+    fuse_session_custom_io(mount->session, &io, fuse_session_fd(mount->session));
+    return ERR_OK;
+}
+
+/* SIGUSR2 only interrupts the loop's wait. */
+static void on_wake(int number)
+{
+    (void)number;
+}
+
+static void *run_loop(void *arg)
+{
+    struct serving *serving = arg;
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    fuse_loop_cfg_set_clone_fd(config, 0);
+    fuse_loop_cfg_set_max_threads(config, FUSE_THREADS);
+    fuse_loop_cfg_set_idle_threads(config, FUSE_THREADS);
+    fuse_session_loop_mt(serving->mount.session, config);
+    fuse_loop_cfg_destroy(config);
+    serving->options->ended(serving->options->arg);
+    return NULL;
+}
+
+static void end_loop(struct serving *serving)
+{
+    if (!serving->looping)
+        return;
+    fuse_session_exit(serving->mount.session);
+    for (;;) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += WAKE_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        pthread_kill(serving->loop, SIGUSR2);
+        if (!pthread_timedjoin_np(serving->loop, NULL, &until))
+            break;
+    }
+    serving->looping = false;
+}
+
+/* --- start --- */
+
+/* Waits for the tree; a big one that is still coming is waited for. */
+static int wait_for_tree(struct serving *serving, char *text, size_t text_len)
+{
+    uint64_t copied;
+    int code;
+    do {
+        copied = atomic_load(&serving->copied);
+        code = client_wait_ready(serving->mount.client, READY_WAIT_MS);
+    } while (code == ERR_UNREACHABLE && atomic_load(&serving->copied) != copied);
+    if (code)
+        snprintf(text, text_len, "%s: %s", serving->options->name, error_text(code));
+    return code;
+}
+
+static int open_client(struct serving *serving, char *text, size_t text_len)
+{
+    const struct mount_options *options = serving->options;
+    struct client_options client = {
+        .servers = options->servers,
+        .keys = options->keys,
+        .session_timeout_ms = options->session_timeout_ms,
+        .op_timeout_ms = options->op_timeout_ms,
+        .events =
+            {.arg = serving, .changes = on_changes, .resync = on_resync, .state = on_state, .progress = on_progress},
+    };
+    int code = client_open(&client, &serving->mount.client, text, text_len);
+    return code ? code : wait_for_tree(serving, text, text_len);
+}
+
+/* The znode of root=/sub, and its session so far. */
+static int find_root(struct serving *serving, char *text, size_t text_len)
+{
+    struct mount *mount = &serving->mount;
+    const char *path = serving->options->root + strspn(serving->options->root, "/");
+    struct client_info info;
+    struct node_stat stat = {0};
+    int code = ERR_OK;
+    size_t len = strlen(path);
+    while (len && path[len - 1] == '/')
+        len--;
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_find(state, (struct where){ROOT_ID, {path, len}}, &code);
+    if (node)
+        node_stat(node, &stat);
+    client_unlock(mount->client);
+    if (node && stat.kind != KIND_DIRECTORY)
+        code = ERR_NOT_DIR;
+    if (code || !node) {
+        snprintf(text, text_len, "root=%s: %s", serving->options->root, error_text(code));
+        return code ? code : ERR_NO_NODE;
+    }
+    mount->root = stat.id;
+    inodes_count(mount->inodes, mount->root, 1);
+    client_info(mount->client, &info);
+    atomic_store(&mount->own_session, info.session);
+    return ERR_OK;
+}
+
+static int start_loop(struct serving *serving, char *text, size_t text_len)
+{
+    struct mount *mount = &serving->mount;
+    struct sigaction wake = {.sa_handler = on_wake};
+    struct ghosts *ghosts;
+    struct stat root;
+    sigaction(SIGUSR2, &wake, NULL);
+    if (pthread_create(&serving->loop, NULL, run_loop, serving)) {
+        snprintf(text, text_len, "cannot start a thread");
+        return ERR_TOO_MANY;
+    }
+    serving->looping = true;
+    if (stat(mount->mountpoint, &root)) {
+        snprintf(text, text_len, "%s does not answer: %s", mount->mountpoint, strerror(errno));
+        return ERR_IO;
+    }
+    mount->device = root.st_dev;
+    int code = ghosts_start(mount, &ghosts);
+    if (code)
+        snprintf(text, text_len, "cannot start announcing changes at %s", mount->mountpoint);
+    else
+        atomic_store(&mount->ghosts, ghosts);
+    return code;
+}
+
+int mount_start(const struct mount_options *options, struct mount **mount, char *text, size_t text_len)
+{
+    struct serving *serving = calloc(1, sizeof *serving);
+    if (!serving)
+        return ERR_TOO_MANY;
+    serving->options = options;
+    serving->mount = (struct mount){
+        .mountpoint = options->mountpoint,
+        .inodes = inodes_new(),
+        .files = files_new(),
+        .handles = handles_new(),
+        .templates = templates_new(),
+        .read_only = options->read_only,
+        .tokens = !options->literal,
+        .linearizable = options->linearizable,
+        .kernel_permissions = geteuid() == 0,
+    };
+    const struct mount *parts = &serving->mount;
+    int code = parts->inodes && parts->files && parts->handles && parts->templates ? ERR_OK : ERR_TOO_MANY;
+    if (!code)
+        code = open_client(serving, text, text_len);
+    if (!code)
+        code = find_root(serving, text, text_len);
+    if (!code)
+        code = open_session(serving, text, text_len);
+    if (!code)
+        code = start_loop(serving, text, text_len);
+    if (code)
+        mount_stop(&serving->mount);
+    else
+        *mount = &serving->mount;
+    return code;
+}
+
+/* --- stop --- */
+
+/* Takes the mount out of the namespace, if it is still there and not covered by another. */
+static void detach(struct mount *mount)
+{
+    struct stat root;
+    if (mount->kernel_permissions && !stat(mount->mountpoint, &root) && root.st_dev == mount->device)
+        umount2(mount->mountpoint, MNT_DETACH);
+}
+
+void mount_stop(struct mount *mount)
+{
+    struct serving *serving = (struct serving *)mount;
+    struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    if (ghosts)
+        ghosts_stop(ghosts);
+    if (serving->looping && !fuse_session_exited(mount->session))
+        detach(mount);
+    end_loop(serving);
+    if (mount->client)
+        client_close(mount->client);
+    if (mount->session) {
+        fuse_session_unmount(mount->session);
+        fuse_session_destroy(mount->session);
+    }
+    if (ghosts)
+        ghosts_free(ghosts);
+    handles_free(mount->handles);
+    files_free(mount->files);
+    templates_free(mount->templates);
+    inodes_free(mount->inodes);
+    free(serving);
+}

@@ -1,0 +1,170 @@
+/* chmod, chown, utimes, truncate: one transaction, however many of them come at once. A size through a handle is
+ * staged there. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/mount/access.h"
+#include "fs/mount/call.h"
+#include "fs/mount/handle.h"
+#include "fs/mount/inode.h"
+#include "fs/mount/ops.h"
+
+static int64_t ns_of(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* What of the kernel's request is a change of attributes. */
+static struct op_set_attr attributes(uint64_t id, const struct stat *attr, int to_set)
+{
+    static const struct {
+        int from;
+        enum attr_mask to;
+    } bits[] = {
+        {FUSE_SET_ATTR_MODE, ATTR_MODE},   {FUSE_SET_ATTR_UID, ATTR_UID},
+        {FUSE_SET_ATTR_GID, ATTR_GID},     {FUSE_SET_ATTR_ATIME_NOW, ATTR_ATIME_NOW},
+        {FUSE_SET_ATTR_ATIME, ATTR_ATIME}, {FUSE_SET_ATTR_MTIME_NOW, ATTR_MTIME_NOW},
+        {FUSE_SET_ATTR_MTIME, ATTR_MTIME},
+    };
+    struct op_set_attr op = {
+        .at = {.id = id},
+        .aversion = NO_VERSION_CHECK,
+        .mode = attr->st_mode & 07777,
+        .uid = attr->st_uid,
+        .gid = attr->st_gid,
+        .atime_ns = ns_of(attr->st_atim),
+        .mtime_ns = ns_of(attr->st_mtim),
+    };
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
+        if (to_set & bits[i].from)
+            op.mask |= bits[i].to;
+    /* The kernel sets both bits for "now". */
+    if (op.mask & ATTR_ATIME_NOW)
+        op.mask &= ~(uint32_t)ATTR_ATIME;
+    if (op.mask & ATTR_MTIME_NOW)
+        op.mask &= ~(uint32_t)ATTR_MTIME;
+    return op;
+}
+
+/* chmod, chown and times are the owner's; "now" and the size whoever's may write. */
+static int check(fuse_req_t req, uint64_t id, int to_set)
+{
+    struct mount *mount = mount_of(req);
+    struct node_stat stat;
+    int owner = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+    int code = mount_writable(mount);
+    if (code || mount->kernel_permissions)
+        return code;
+    code = mount_stat(mount, id, &stat);
+    if (code)
+        return code;
+    bool given = (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) &&
+                 !(to_set & (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW | FUSE_SET_ATTR_SIZE));
+    if ((to_set & owner) || given)
+        return access_check_owner(req, &stat);
+    return access_check_owner(req, &stat) ? access_check(req, &stat, W_OK) : ERR_OK;
+}
+
+static void reply_attr(fuse_req_t req, fuse_ino_t ino)
+{
+    struct stat attr;
+    int code = lookup_attr(mount_of(req), req, ino, &attr);
+    if (code)
+        reply_code(req, code);
+    else
+        fuse_reply_attr(req, &attr, ATTR_TIMEOUT_S);
+}
+
+static void finish_setattr(struct call *call, const struct result *result)
+{
+    fuse_ino_t ino = inode_of(call->mount, call->stat.id);
+    if (result->code) {
+        reply_code(call->req, result->code);
+        return;
+    }
+    reply_attr(call->req, ino);
+}
+
+/* A control file: its size is staged, everything else is the directory's and stays. */
+static void set_control(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
+{
+    if (!(to_set & FUSE_SET_ATTR_SIZE)) {
+        reply_code(req, ERR_NOT_PERMITTED);
+        return;
+    }
+    struct fuse_file_info fi = {.flags = 1 /* O_WRONLY */};
+    struct mount *mount = mount_of(req);
+    int code = io_open(mount, req, ino, &fi, false);
+    struct handle *handle = code ? NULL : handle_lock(mount, fi.fh);
+    if (handle) {
+        code = handle_truncate(handle, (uint64_t)attr->st_size);
+        handle_unlock(handle);
+        io_close(mount, fi.fh);
+    }
+    if (code)
+        reply_code(req, code);
+    else
+        reply_attr(req, ino);
+}
+
+static int stage_size(fuse_req_t req, uint64_t fh, uint64_t size)
+{
+    struct handle *handle = handle_lock(mount_of(req), fh);
+    if (!handle)
+        return ERR_INVALID;
+    int code = handle_truncate(handle, size);
+    handle->written |= !code;
+    handle_unlock(handle);
+    return code;
+}
+
+/* The transaction: the size, the attributes, or both at once. */
+static void submit(fuse_req_t req, uint64_t id, const struct stat *attr, int to_set)
+{
+    struct edit edit = {.kind = EDIT_TRUNCATE, .offset = (uint64_t)attr->st_size};
+    struct request ops[2], request;
+    size_t count = 0;
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        ops[count++] = (struct request){
+            .kind = OP_WRITE, .write = {.at = {.id = id}, .version = NO_VERSION_CHECK, .edits = &edit, .count = 1}};
+    struct op_set_attr set = attributes(id, attr, to_set);
+    if (set.mask)
+        ops[count++] = (struct request){.kind = OP_SET_ATTR, .set_attr = set};
+    request = count == 2 ? (struct request){.kind = OP_MULTI, .multi = {ops, 2}} : ops[0];
+    struct call *call = call_new(req, finish_setattr);
+    call->stat.id = id;
+    call_submit(call, &request);
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+    struct mount *mount = mount_of(req);
+    uint64_t id = znode_of(mount, ino);
+    int changes = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID | FUSE_SET_ATTR_SIZE |
+                  FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+    int code = ERR_OK;
+    if (mount_ghost(mount, req)) {
+        ghost_setattr(mount, req, ino, fi);
+        return;
+    }
+    bool through_handle = fi && (to_set & FUSE_SET_ATTR_SIZE);
+    if (through_handle) {
+        code = stage_size(req, fi->fh, (uint64_t)attr->st_size);
+        to_set &= ~FUSE_SET_ATTR_SIZE;
+    }
+    if (control_is(ino) && !code && !through_handle) {
+        set_control(req, ino, attr, to_set);
+        return;
+    }
+    bool submits = (to_set & changes) && !control_is(ino);
+    if (!code && submits)
+        code = check(req, id, to_set);
+    if (!code && (to_set & FUSE_SET_ATTR_SIZE) && attr->st_size > (off_t)LIMIT_DATA_BYTES)
+        code = ERR_TOO_BIG;
+    if (code)
+        reply_code(req, code);
+    else if (submits)
+        submit(req, id, attr, to_set);
+    else
+        reply_attr(req, ino);
+}

@@ -1,0 +1,193 @@
+/* Extended attributes: the user's own, and user.pact.*, ZooKeeper's stat, which can only be read. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "fs/mount/access.h"
+#include "fs/mount/call.h"
+#include "fs/mount/control.h"
+#include "fs/mount/inode.h"
+#include "fs/mount/ops.h"
+
+#define USER    "user."
+#define VIRTUAL "user.pact."
+
+static const struct {
+    const char *name;
+    size_t at; /* in struct node_stat */
+    size_t size;
+} virtuals[] = {
+#define FIELD(name, field)                                                                                             \
+    {                                                                                                                  \
+        VIRTUAL name, offsetof(struct node_stat, field), sizeof(((struct node_stat *)0)->field)                        \
+    }
+    FIELD("version", version),
+    FIELD("cversion", cversion),
+    FIELD("aversion", aversion),
+    FIELD("czxid", czxid),
+    FIELD("mzxid", mzxid),
+    FIELD("pzxid", pzxid),
+    FIELD("ephemeral_owner", ephemeral_owner),
+    FIELD("id", id),
+};
+enum { VIRTUALS = sizeof virtuals / sizeof *virtuals };
+
+static bool has_prefix(const char *name, const char *prefix)
+{
+    return !strncmp(name, prefix, strlen(prefix));
+}
+
+/* The value of a virtual attribute as decimal text; its length, 0 if there is none of that name. */
+static size_t virtual_value(const struct node_stat *stat, const char *name, char to[32])
+{
+    for (size_t i = 0; i < VIRTUALS; i++) {
+        uint64_t value = 0;
+        if (strcmp(name, virtuals[i].name))
+            continue;
+        memcpy(&value, (const char *)stat + virtuals[i].at, virtuals[i].size); /* little-endian */
+        return (size_t)snprintf(to, 32, "%" PRIu64, value);
+    }
+    return 0;
+}
+
+static void reply_bytes(fuse_req_t req, const void *at, size_t len, size_t size)
+{
+    if (!size)
+        fuse_reply_xattr(req, len);
+    else if (size < len)
+        fuse_reply_err(req, ERANGE);
+    else
+        fuse_reply_buf(req, at, len);
+}
+
+/* The stat of the znode, if it is one and the caller may read it. */
+static int find(fuse_req_t req, fuse_ino_t ino, struct node_stat *stat)
+{
+    struct mount *mount = mount_of(req);
+    return control_is(ino) ? ERR_NO_XATTR : mount_stat(mount, znode_of(mount, ino), stat);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    struct mount *mount = mount_of(req);
+    struct node_stat stat;
+    struct bytes value = {0};
+    char text[32], *copy = NULL;
+    int code = has_prefix(name, USER) ? find(req, ino, &stat) : ERR_NOT_SUPPORTED;
+    if (!code)
+        code = access_check(req, &stat, R_OK);
+    if (code) {
+        reply_code(req, code);
+        return;
+    }
+    if (has_prefix(name, VIRTUAL)) {
+        size_t len = virtual_value(&stat, name, text);
+        if (len)
+            reply_bytes(req, text, len, size);
+        else
+            reply_code(req, ERR_NO_XATTR);
+        return;
+    }
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, stat.id);
+    bool found = node && node_xattr(node, (struct bytes){name, strlen(name)}, &value);
+    if (found && (copy = malloc(value.len + 1)))
+        memcpy(copy, value.at, value.len);
+    client_unlock(mount->client);
+    if (copy)
+        reply_bytes(req, copy, value.len, size);
+    else
+        reply_code(req, found ? ERR_TOO_MANY : ERR_NO_XATTR);
+    free(copy);
+}
+
+/* Appends names, each with its NUL, as far as they fit into LIMIT_XATTRS_BYTES and the virtual ones' room. */
+enum { LIST_BYTES = LIMIT_XATTRS_BYTES + 4096 };
+
+static size_t list_names(const struct node *node, char *to)
+{
+    struct bytes name, value;
+    size_t len = 0;
+    for (size_t i = 0; i < VIRTUALS; i++) {
+        memcpy(to + len, virtuals[i].name, strlen(virtuals[i].name) + 1);
+        len += strlen(virtuals[i].name) + 1;
+    }
+    for (size_t i = 0; node_xattr_at(node, i, &name, &value) && len + name.len + 1 <= LIST_BYTES; i++) {
+        memcpy(to + len, name.at, name.len);
+        to[len + name.len] = 0;
+        len += name.len + 1;
+    }
+    return len;
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    struct mount *mount = mount_of(req);
+    if (control_is(ino)) {
+        reply_bytes(req, "", 0, size);
+        return;
+    }
+    char *names = malloc(LIST_BYTES);
+    if (!names) {
+        reply_code(req, ERR_TOO_MANY);
+        return;
+    }
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, znode_of(mount, ino));
+    size_t len = node ? list_names(node, names) : 0;
+    client_unlock(mount->client);
+    if (node)
+        reply_bytes(req, names, len, size);
+    else
+        reply_code(req, ERR_NO_NODE);
+    free(names);
+}
+
+/* Whether the caller may change an attribute of this name. */
+static int check_change(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct node_stat stat;
+    if (!has_prefix(name, USER))
+        return ERR_NOT_SUPPORTED;
+    if (has_prefix(name, VIRTUAL) || control_is(ino))
+        return ERR_NOT_PERMITTED;
+    int code = mount_writable(mount_of(req));
+    if (!code)
+        code = find(req, ino, &stat);
+    return code ? code : access_check(req, &stat, W_OK);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+    struct mount *mount = mount_of(req);
+    int code = check_change(req, ino, name);
+    if (code) {
+        reply_code(req, code);
+        return;
+    }
+    struct request request = {
+        .kind = OP_SET_XATTR,
+        .xattr = {.at = {.id = znode_of(mount, ino)},
+                  .name = {name, strlen(name)},
+                  .value = {value, size},
+                  .flag = flags & XATTR_CREATE    ? XATTR_MUST_CREATE
+                          : flags & XATTR_REPLACE ? XATTR_MUST_REPLACE
+                                                  : XATTR_ANY},
+    };
+    call_submit(call_new(req, call_reply_code), &request);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    struct mount *mount = mount_of(req);
+    int code = check_change(req, ino, name);
+    if (code) {
+        reply_code(req, code);
+        return;
+    }
+    struct request request = {.kind = OP_REMOVE_XATTR,
+                              .xattr = {.at = {.id = znode_of(mount, ino)}, .name = {name, strlen(name)}}};
+    call_submit(call_new(req, call_reply_code), &request);
+}

@@ -1,0 +1,174 @@
+#include "fs/pactfs/options.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/client/duration.h"
+#include "replica/net/port.h"
+
+static const char help[] =
+    "Usage: pactfs SERVERS MOUNTPOINT [-f] [-o OPTION,...]\n"
+    "\n"
+    "Mounts the namespace that SERVERS keep. It returns when the mount answers.\n"
+    "  SERVERS            HOST:CLIENTPORT[,...], or embedded:DIR for a replica inside this process\n"
+    "  -f                 stay in the foreground and log to stderr\n"
+    "  --help, --version\n"
+    "\n"
+    "Options after -o:\n"
+    "  session_timeout=TIME   how long ephemerals outlive a silent host (1s to 300s; 10s)\n"
+    "  op_timeout=TIME        how long a write waits for its result (10s)\n"
+    "  root=/DIR              mount this directory of the namespace\n"
+    "  consistency=LEVEL      sequential (the default), or linearizable: every open waits for all that was done "
+    "before\n"
+    "  key=FILE               the cluster's mount.key\n"
+    "  templates=off          take tokens such as {seq} in names literally\n"
+    "  ro                     refuse every change\n"
+    "Those of mount(8) that need nothing from a filesystem (noexec, noatime, _netdev ...) are taken as well.\n"
+    "\n"
+    "Exit status: 0 after umount or SIGTERM, 1 if it cannot mount or go on, 2 for a bad option or value.\n";
+
+__attribute__((format(printf, 1, 2), noreturn)) static void usage_error(const char *format, ...)
+{
+    va_list args;
+    fputs("pactfs: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    exit(2);
+}
+
+static uint32_t read_time(const char *name, const char *value, uint64_t min_ms, uint64_t max_ms)
+{
+    uint64_t ms;
+    if (duration_parse(value, strlen(value), &ms))
+        usage_error("%s=%s: not a time such as 500ms, 10s or 5m", name, value);
+    if (ms < min_ms || ms > max_ms)
+        usage_error("%s=%s: must be between %llus and %llus", name, value, (unsigned long long)min_ms / 1000,
+                    (unsigned long long)max_ms / 1000);
+    return (uint32_t)ms;
+}
+
+static bool read_choice(const char *name, const char *value, const char *no, const char *yes)
+{
+    if (strcmp(value, yes) && strcmp(value, no))
+        usage_error("%s=%s: must be %s or %s", name, value, no, yes);
+    return !strcmp(value, yes);
+}
+
+/* Our own options with a value. */
+static bool read_own(struct options *options, const char *name, const char *value)
+{
+    struct mount_options *mount = &options->mount;
+    if (!strcmp(name, "session_timeout"))
+        mount->session_timeout_ms = read_time(name, value, LIMIT_SESSION_TIMEOUT_MIN_MS, LIMIT_SESSION_TIMEOUT_MAX_MS);
+    else if (!strcmp(name, "op_timeout"))
+        mount->op_timeout_ms = read_time(name, value, 1000, 3600 * 1000);
+    else if (!strcmp(name, "root"))
+        mount->root = value;
+    else if (!strcmp(name, "consistency"))
+        mount->linearizable = read_choice(name, value, "sequential", "linearizable");
+    else if (!strcmp(name, "templates"))
+        mount->literal = !read_choice(name, value, "off", "on");
+    else if (!strcmp(name, "key"))
+        options->key = value;
+    else
+        return false;
+    if (mount->root && *mount->root != '/')
+        usage_error("root=%s: must begin with /", mount->root);
+    return true;
+}
+
+/* Options of mount(8): those the kernel acts on are passed on; the rest are for mount and systemd. */
+static bool read_standard(const char *name, char *flags, size_t cap)
+{
+    static const char *const passed[] = {"noexec", "noatime", "sync", "dirsync"};
+    static const char *const ignored[] = {"rw",    "suid",     "nosuid",   "dev",    "nodev",   "exec",       "atime",
+                                          "async", "relatime", "auto",     "noauto", "user",    "nouser",     "users",
+                                          "owner", "group",    "defaults", "nofail", "_netdev", "allow_other"};
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+        if (!strcmp(name, passed[i])) {
+            snprintf(flags + strlen(flags), cap - strlen(flags), ",%s", name);
+            return true;
+        }
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        if (!strcmp(name, ignored[i]))
+            return true;
+    return !strncmp(name, "x-", 2) || !strncmp(name, "comment=", 8) || !strncmp(name, "user=", 5);
+}
+
+static void read_option(struct options *options, char *option, char *flags, size_t cap)
+{
+    if (!*option)
+        return;
+    if (!strcmp(option, "ro")) {
+        options->mount.read_only = true;
+        return;
+    }
+    if (read_standard(option, flags, cap))
+        return;
+    char *value = strchr(option, '=');
+    if (value) {
+        *value++ = 0;
+        if (*value && read_own(options, option, value))
+            return;
+    }
+    usage_error("no such option, or no value: -o %s (see --help)", option);
+}
+
+/* The list is taken apart in place; the values live as long as the process. */
+static void read_list(struct options *options, char *list)
+{
+    static char flags[256];
+    options->mount.flags = flags;
+    for (char *rest = list, *option; (option = strsep(&rest, ","));)
+        read_option(options, option, flags, sizeof flags);
+}
+
+/* Every address must be one, before anything is tried. */
+static void check_servers(const char *servers)
+{
+    char list[LIMIT_SERVERS * 128], url[256];
+    size_t count = 0;
+    if (snprintf(list, sizeof list, "%s", servers) >= (int)sizeof list)
+        usage_error("the list of servers is too long");
+    for (char *rest = list, *server; (server = strsep(&rest, ","));) {
+        if (++count > LIMIT_SERVERS)
+            usage_error("more than %u servers", LIMIT_SERVERS);
+        if (address_url(server, url, sizeof url))
+            usage_error("%s: must be HOST:PORT", server);
+    }
+}
+
+void options_read(int argc, char **argv, struct options *options)
+{
+    static const struct option long_options[] = {
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
+    *options = (struct options){.mount = {.root = "/", .flags = ""}};
+    for (int option; (option = getopt_long(argc, argv, "fho:V", long_options, NULL)) != -1;) {
+        if (option == 'h' || option == 'V') {
+            fputs(option == 'h' ? help : "pactfs " PACT_VERSION "\n", stdout);
+            exit(0);
+        } else if (option == 'f') {
+            options->foreground = true;
+        } else if (option == 'o') {
+            read_list(options, optarg);
+        } else {
+            exit(2); /* getopt has said it */
+        }
+    }
+    if (argc - optind != 2)
+        usage_error("usage: pactfs SERVERS MOUNTPOINT [-f] [-o OPTION,...] (see --help)");
+    options->servers = argv[optind];
+    options->mountpoint = argv[optind + 1];
+    options->mount.name = options->servers;
+    if (strncmp(options->servers, "embedded:", 9))
+        check_servers(options->servers);
+    else if (!*(options->directory = options->servers + 9))
+        usage_error("embedded: needs a directory");
+    if (options->directory && options->key)
+        usage_error("key=%s: an embedded replica makes its own", options->key);
+}
