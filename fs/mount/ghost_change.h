@@ -24,7 +24,7 @@ struct ghost_change {
     enum node_kind node_kind;
     uint64_t id;        /* the znode; GHOST_TOUCH: the inode */
     uint64_t parent;    /* the directory of `name` */
-    uint64_t to_parent; /* RENAME, EXCHANGE: of `to_name` */
+    uint64_t to_parent; /* RENAME, EXCHANGE: of `to_name`. CREATE: where the znode was announced before, or 0 */
     uint64_t other;     /* RENAME: the znode it replaces, or 0; EXCHANGE: the one at to_name */
     enum node_kind other_kind;
     bool data;     /* CREATE: with content, which is announced too */

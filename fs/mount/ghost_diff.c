@@ -11,7 +11,7 @@
  * 2. A record that is deleted or moved is `leaving`: found by the slot it leaves, and by that slot's directory.
  * 3. Before a record is announced come those that it needs: the directory it goes to, if that is created or moved;
  *    the one that leaves its new slot; for a directory's deletion, those that leave it. What a record needs is put on
- *    a stack above it; one that is needed and on the stack already closes a circle. */
+ *    a stack above it; one that is needed and on the stack already closes a circle, and one of the circle yields. */
 #include "fs/mount/ghost_diff.h"
 
 #include <assert.h>
@@ -32,6 +32,8 @@ struct record {
     enum node_kind kind;
     struct slot *at, *to; /* owned; the same pointer if the znode stays */
     bool data, attr, touch;
+    bool yields;  /* others need not wait for it to leave: that would close a circle */
+    uint64_t was; /* the directory in which its place was taken meanwhile; 0: none */
     uint64_t size;
 
     bool on_stack;
@@ -198,6 +200,7 @@ static void note_place(struct ghost_diff *diff, const struct ghost_change *chang
             to = record->at;
         }
         set_places(diff, record, record->at, to);
+        record->yields = false;
     }
     record->data |= change->kind == GHOST_CREATE && change->data;
     if (change->kind == GHOST_CREATE)
@@ -255,10 +258,25 @@ void ghost_diff_note(struct ghost_diff *diff, const struct ghost_change *change)
 static struct record *child_leaving(struct ghost_diff *diff, const struct record *record)
 {
     struct left *left = left_of(diff, record->id);
-    struct record *child = left ? left->records : NULL;
-    while (child && child->on_stack && child->next_leaving)
-        child = child->next_leaving;
-    return child;
+    struct record *found = NULL, *child;
+    DL_FOREACH2(left ? left->records : NULL, child, next_leaving)
+    {
+        if (child->yields)
+            continue;
+        found = child;
+        if (!child->on_stack)
+            break;
+    }
+    return found;
+}
+
+/* Another that leaves the slot this one goes to. */
+static struct record *holder(struct ghost_diff *diff, const struct record *record)
+{
+    struct record *other = NULL;
+    if (record->to && record->to != record->at)
+        HASH_FIND(by_slot, diff->slots, record->to, slot_size(record->to), other);
+    return other == record ? NULL : other;
 }
 
 /* What must be announced before this one; NULL: nothing. */
@@ -275,13 +293,13 @@ static struct record *needed(struct ghost_diff *diff, const struct record *recor
     if (other && other->to && other->to != other->at)
         return other;
     *why = NEED_SLOT;
-    HASH_FIND(by_slot, diff->slots, record->to, slot_size(record->to), other);
-    return other == record ? NULL : other;
+    other = holder(diff, record);
+    return other && !other->yields ? other : NULL;
 }
 
-/* The top needs `closing`, which waits for the top. One of the circle that others wait to see leave has its place
- * forgotten: it will be announced as a creation. Not a deleted one, of which nothing would remain; there is always
- * another, as directories being deleted need only what is below them. */
+/* The top needs `closing`, which waits for the top. One of the circle that others wait to see leave yields: if its
+ * place is taken before it leaves, it will be announced as a creation. Not a deleted one, of which nothing would
+ * remain; there is always another, as directories being deleted need only what is below them. */
 static void break_circle(struct ghost_diff *diff, struct record *closing, enum need why)
 {
     struct record *chosen = closing;
@@ -289,7 +307,7 @@ static void break_circle(struct ghost_diff *diff, struct record *closing, enum n
         for (chosen = diff->stack; chosen->need == NEED_PARENT || !chosen->to; chosen = chosen->below)
             assert(chosen != closing);
     assert(chosen->at && chosen->to);
-    set_places(diff, chosen, NULL, chosen->to);
+    chosen->yields = true;
     clear_stack(diff);
 }
 
@@ -348,6 +366,26 @@ static void subtract(struct ghost_diff *diff, struct record *record, enum ghost_
     settle(diff, record);
 }
 
+static void lose_place(struct ghost_diff *diff, struct record *record)
+{
+    record->was = record->at->parent;
+    set_places(diff, record, NULL, record->to);
+}
+
+/* What the change takes away from those that yielded. */
+static void take_places(struct ghost_diff *diff, const struct record *record)
+{
+    struct left *left = record->to ? NULL : left_of(diff, record->id);
+    struct record *other = holder(diff, record), *next;
+    if (other)
+        lose_place(diff, other);
+    if (left)
+        for (other = left->records; other; other = next) {
+            next = other->next_leaving;
+            lose_place(diff, other);
+        }
+}
+
 static void give(struct ghost_diff *diff, struct record *record, struct ghost_change *change)
 {
     const struct slot *from = record->at ? record->at : record->to, *to = record->to ? record->to : record->at;
@@ -360,10 +398,13 @@ static void give(struct ghost_diff *diff, struct record *record, struct ghost_ch
                                     .name = diff->spent[0]->name,
                                     .data = record->data,
                                     .size = record->size};
+    if (change->kind == GHOST_CREATE)
+        change->to_parent = record->was;
     if (change->kind == GHOST_RENAME) {
         change->to_parent = to->parent;
         change->to_name = diff->spent[1]->name;
     }
+    take_places(diff, record);
     subtract(diff, record, change->kind);
 }
 

@@ -196,7 +196,7 @@ static void stand_in_lanes(struct ghost_queue *queue, struct waiting *job)
     const struct ghost_change *change = &job->job.change;
     /* The root's own attributes, and a virtual file, stand in a lane of their own. */
     stand_in(queue, job, change->parent ? change->parent : change->id);
-    if (change->kind == GHOST_RENAME || change->kind == GHOST_EXCHANGE)
+    if (change->to_parent)
         stand_in(queue, job, change->to_parent);
     if (change->kind == GHOST_RENAME && change->other && change->other_kind == KIND_DIRECTORY)
         stand_in(queue, job, change->other);
