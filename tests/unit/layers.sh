@@ -21,7 +21,7 @@ fs/pactctl         | fs/pactctl/ fs/client/ proto/ replica/state/ replica/net/ r
 '
 # The system headers of the pure directories: types and memory, nothing that reaches outside.
 pure='replica/zab replica/state fs/client/learner'
-pure_headers='assert.h errno.h inttypes.h limits.h stdarg.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h uthash.h xxhash.h'
+pure_headers='assert.h endian.h errno.h inttypes.h limits.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h uthash.h xxhash.h'
 
 
 includes_of() { # TREE DIRECTORY EXPRESSION
