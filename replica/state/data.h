@@ -23,7 +23,8 @@ uint64_t data_hash(const struct data *data);
 /* Copies up to len bytes from offset; returns how many (0 at or past the end). */
 size_t data_read(const struct data *data, uint64_t offset, void *to, size_t len);
 
-/* Carries out the edits on `from` and gives a new version in *to (one count, the caller's); `from` is untouched.
+/* Carries out the edits on `from` and gives a new version in *to (one count, the caller's; NULL if it is empty);
+ * `from` is untouched.
  * ERR_OK, or ERR_TOO_BIG or ERR_INVALID with *to untouched. Blocks not edited are shared. */
 int data_edit(const struct data *from, const struct edit *edits, size_t count, struct data **to);
 

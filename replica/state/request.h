@@ -29,13 +29,16 @@ struct where {
     struct bytes path;
 };
 
-/* How a created (or renamed-to) znode lives; the tokens of design §3. */
+/* How a created (or renamed-to) znode lives; the tokens of design §3. With `sequential` the last component may be
+ * what no other name may: empty ("q/", or an empty path), "." or "..". */
 struct lifetime {
-    bool sequential;      /* insert the parent's next counter value, ten digits, at `sequence_at` of the name */
+    bool sequential;      /* insert the parent's next counter value, ten digits, at `sequence_at` of the name; numbers
+                             whose name is taken are passed over */
     uint32_t sequence_at; /* bytes from the start of the last component */
     bool ephemeral;       /* goes when the entry's session ends; has no children */
-    bool container;       /* goes when its last child has gone (directories) */
-    uint64_t ttl_ms;      /* 0: none; else goes this long after its last change if it has no children */
+    bool container;       /* goes when its last child has gone (directories; not with ephemeral) */
+    uint64_t ttl_ms;      /* 0: none; else goes this long after its last change, its children's coming and going
+                             included, if it has no children */
 };
 
 enum op_kind {
@@ -65,7 +68,8 @@ struct op_create {
     uint32_t uid, gid;
     struct lifetime lifetime;
     bool unborn;        /* files: hidden from other sessions until the first OP_WRITE (design §3) */
-    bool open_existing; /* a file of that name is no error: the result names it, nothing changes */
+    bool open_existing; /* files: a file of that name is no error: the result names it, nothing changes, but that an
+                           unborn file goes over to this session. A directory: IS_DIR; a symlink: EXISTS */
     struct bytes data;  /* a file's or directory's data, a symlink's target (1..4095 bytes) */
 };
 
@@ -76,7 +80,8 @@ struct op_delete {
     enum delete_type type;
     int64_t version;      /* expected version or NO_VERSION_CHECK */
     uint64_t expect_id;   /* 0, or the id the name must be bound to, else NO_NODE */
-    uint64_t expect_zxid; /* 0, or the zxid of the znode's last change of any kind, else BAD_VERSION (TTL, container) */
+    uint64_t expect_zxid; /* 0, or the zxid of the last change to the znode or its list of children, else BAD_VERSION:
+                             the larger of node_stat.change_zxid and .pzxid (TTL, container) */
 };
 
 enum edit_kind { EDIT_PUT = 1, EDIT_TRUNCATE = 2, EDIT_APPEND = 3 };
@@ -117,11 +122,11 @@ struct op_set_attr {
 
 enum rename_flag { RENAME_PLAIN = 0, RENAME_NO_REPLACE = 1, RENAME_SWAP = 2 };
 
-/* POSIX rename: a file may replace a file, a directory an empty directory. */
+/* POSIX rename: a file may replace a file, a directory an empty directory. Onto itself it does nothing. */
 struct op_rename {
     struct where from, to;
     enum rename_flag flag;
-    struct lifetime lifetime; /* applied to the moved znode if it says anything (PLAIN and NO_REPLACE only) */
+    struct lifetime lifetime; /* added to what the moved znode has (PLAIN and NO_REPLACE only) */
     uint64_t expect_from_id;  /* as op_delete.expect_id */
 };
 
@@ -140,8 +145,8 @@ struct op_set_policy {
     struct bytes policy;
 };
 
-/* Maxima for everything below a directory; 0 lifts one. Setting a quota below what is used is allowed: it only
- * stops growth. */
+/* Maxima for everything below a directory, itself and its own data not counted; 0 lifts one. Setting a quota below what
+ * is used is allowed: it only stops growth. */
 struct op_set_quota {
     struct where at;
     uint64_t max_bytes, max_nodes;
@@ -155,7 +160,8 @@ struct op_check {
     bool must_not_exist;
 };
 
-/* Idempotent by nonce: a second request with one known nonce gives the same session. */
+/* Idempotent by nonce: a second request with one known nonce gives the same session (ACCESS if the secret's hash is
+ * another). */
 struct op_create_session {
     uint8_t nonce[SESSION_NONCE_BYTES];
     uint8_t secret_hash[SESSION_HASH_BYTES]; /* of the secret the mount keeps: each mount sees the tree */
@@ -177,6 +183,7 @@ struct op_set_cluster {
 
 struct request;
 
+/* The result's id and name are those of the last operation; all of them are in the changes. */
 struct op_multi {
     const struct request *ops;
     size_t count;
@@ -203,7 +210,8 @@ struct request {
 };
 
 /* A request in the log. Entries of a session are numbered 1, 2, 3…; those of the replicas themselves (session
- * creation, expiry, TTL, cluster id) have session 0 and number 0. */
+ * creation, expiry, TTL, cluster id) have session 0 and number 0: no window. CREATE_SESSION, SET_STATE_VERSION and
+ * SET_CLUSTER are theirs alone; a session may close only itself: else NOT_PERMITTED. */
 struct entry {
     uint64_t zxid;    /* epoch << 32 | counter */
     int64_t stamp_ns; /* the leader's clock, never back */

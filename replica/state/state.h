@@ -19,12 +19,13 @@ struct node;
 
 /* An empty tree: a root directory, mode 0755, owner 0:0, at zxid 0. */
 struct state *state_new(void);
-void state_free(struct state *state);
+void state_free(struct state *state); /* NULL is allowed; its cursors have been ended (asserted) */
 
 /* --- apply --- */
 
 struct result {
-    bool none;       /* a gap or a duplicate number: no result at all, the entry changed nothing but the zxid */
+    bool none;       /* a gap or a duplicate number: no result at all, the entry changed nothing but zxid and stamp.
+                        An entry of an unknown session has a result that is not kept: NO_SESSION */
     int code;        /* enum error */
     uint64_t zxid;   /* of the entry */
     uint64_t id;     /* the znode created, written, moved …; 0 if none. CREATE_SESSION: the session's id */
@@ -53,13 +54,13 @@ struct change {
     uint64_t id;     /* the znode, or the session */
     uint64_t parent; /* of the name; 0 for the root */
     uint64_t to_parent;
-    uint64_t new_size; /* DATA, CREATE: bytes */
+    uint64_t new_size; /* bytes of data; DATA: after the write; a birth: before it */
     bool replaced, exchange;
-    bool unborn;        /* CREATE of an unborn file; DELETE, RENAME, DATA of a still unborn one */
+    bool unborn;        /* the file is unborn: after a CREATE, before and after any other change */
     bool birth;         /* CREATE: the end of being unborn, by the first write */
     uint64_t unborn_of; /* the session an unborn file belongs to */
-    char *name;         /* the root: "" */
-    char *to_name;
+    char *name;         /* never NULL; the root, a session: "" */
+    char *to_name;      /* RENAME; else NULL */
 };
 
 struct changes {
@@ -88,6 +89,8 @@ uint64_t state_zxid(const struct state *state); /* of the last entry applied */
 int64_t state_stamp_ns(const struct state *state);
 uint64_t state_digest(const struct state *state); /* everything that a later entry can depend on; kept, not computed */
 uint64_t state_digest_recompute(const struct state *state); /* the same from scratch: O(size), for tests and checks */
+/* Whether all that is kept agrees with what it follows from: NULL, or a line that says what does not. O(size). */
+const char *state_check(const struct state *state);
 uint32_t state_version(const struct state *state);
 const uint8_t *state_cluster(const struct state *state); /* CLUSTER_ID_BYTES; all zero before OP_SET_CLUSTER */
 uint64_t state_nodes(const struct state *state);         /* znodes, the root included */
@@ -105,8 +108,10 @@ struct node_stat {
     uint64_t id, parent; /* the root's parent is 0 */
     enum node_kind kind;
     uint32_t mode, uid, gid;
-    int64_t atime_ns, mtime_ns, ctime_ns;
-    uint64_t czxid, mzxid, pzxid; /* created; data changed; children changed */
+    int64_t btime_ns;                     /* creation: ZooKeeper's ctime */
+    int64_t atime_ns, mtime_ns, ctime_ns; /* POSIX; atime is mtime unless it was set: reading does not move it */
+    int64_t data_mtime_ns;        /* ZooKeeper's mtime: of a directory, whose mtime moves with its children too */
+    uint64_t czxid, mzxid, pzxid; /* created; data changed; children changed (of what has none: czxid) */
     uint64_t change_zxid;         /* last change of any kind, to the znode itself (data, attributes) */
     uint32_t version, cversion, aversion;
     uint64_t ephemeral_owner; /* session, or 0 */
@@ -127,7 +132,8 @@ struct data *node_data(const struct node *node); /* borrowed: data_ref it to kee
 struct bytes node_policy(const struct node *node);
 const struct node *node_parent(const struct state *state, const struct node *node);
 
-/* Children in a stable order (of their arrival in the directory). NULL at the end. */
+/* Children in a stable order: of their arrival in the directory, those that came in a snapshot first and by id. NULL
+ * at the end. */
 const struct node *node_first_child(const struct node *node);
 const struct node *node_next_sibling(const struct node *node);
 
@@ -145,7 +151,7 @@ struct session_info {
     uint64_t id;
     uint32_t timeout_ms;
     uint64_t last_number; /* the highest number applied */
-    uint64_t ephemerals;  /* znodes that go with it */
+    uint64_t ephemerals;  /* znodes that go with it, unborn files included */
     int64_t opened_ns;
     uint32_t pid;
     uint8_t nonce[SESSION_NONCE_BYTES];
@@ -172,7 +178,8 @@ bool state_next_due(const struct state *state, int64_t now_ns, uint64_t after_id
 
 /* A cursor writes the state as it is now, consistent at one zxid, while entries go on being applied: a znode that is
  * about to change is written first (copy-on-write by writing). At most LIMIT_SNAPSHOT_CURSORS; NULL beyond. The
- * bytes are a sequence of self-delimiting records, the last of which carries the digest. */
+ * bytes are a sequence of self-delimiting records, the last of which carries the digest. What changes before it has
+ * been read waits in memory. */
 struct snapshot_cursor;
 struct snapshot_cursor *snapshot_begin(struct state *state);
 uint64_t snapshot_zxid(const struct snapshot_cursor *cursor);

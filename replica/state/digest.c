@@ -1,0 +1,65 @@
+/* digest.c - one number for everything that a later entry can depend on: a sum of hashes, kept up to date. */
+#include <string.h>
+
+#include "replica/state/hash.h"
+#include "replica/state/record.h"
+
+enum { SEED_NODE = 1, SEED_SESSION, SEED_RESULT, SEED_GLOBALS };
+
+uint64_t digest_node(const struct node *node)
+{
+    uint8_t head[RECORD_HEAD_MAX_BYTES];
+    return hash_bytes(head, record_node(node, head), SEED_NODE);
+}
+
+uint64_t digest_session(const struct session *session)
+{
+    uint8_t head[RECORD_HEAD_MAX_BYTES];
+    return hash_bytes(head, record_session(session, head), SEED_SESSION) + session->results_sum;
+}
+
+uint64_t digest_result(uint64_t number, const struct kept_result *result, uint64_t session)
+{
+    uint8_t record[RECORD_RESULT_MAX_BYTES];
+    return hash_bytes(record, record_result(number, result, record), hash_mix(session) + SEED_RESULT);
+}
+
+static uint64_t digest_globals(const struct state *state)
+{
+    uint8_t record[RECORD_HEAD_MAX_BYTES];
+    return hash_bytes(record, record_globals(state, record), SEED_GLOBALS);
+}
+
+uint64_t state_digest(const struct state *state)
+{
+    return state->nodes_sum + state->sessions_sum + digest_globals(state);
+}
+
+uint64_t digest_all_nodes(const struct state *state)
+{
+    uint64_t sum = 0, cursor = 0;
+    for (const struct node *node; (node = state_each_node(state, &cursor)) != NULL;)
+        sum += digest_node(node);
+    return sum;
+}
+
+static uint64_t results_sum(const struct session *session)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < session->kept; i++)
+        sum += digest_result(session_kept_number(session, i), session_kept(session, i), session->info.id);
+    return sum;
+}
+
+uint64_t digest_all_sessions(const struct state *state)
+{
+    uint64_t sum = 0;
+    for (struct session *session = session_first(state); session != NULL; session = session_next(state, session))
+        sum += digest_session(session) - session->results_sum + results_sum(session);
+    return sum;
+}
+
+uint64_t state_digest_recompute(const struct state *state)
+{
+    return digest_all_nodes(state) + digest_all_sessions(state) + digest_globals(state);
+}
