@@ -94,10 +94,10 @@ static bool fits_segment(const struct store *store, const struct part *part, siz
 }
 
 /* Room in the buffer, also if the record goes to a new part. */
-static bool fits_buffer(const struct part *part, size_t len)
+static bool fits_buffer(const struct store *store, const struct part *part, size_t len)
 {
     uint64_t sectors = sectors_for(part->used) + sectors_for(RECORD_HEAD_BYTES + len) + 1;
-    return part->at + sectors * LOG_SECTOR_BYTES <= BATCH_BYTES;
+    return part->at + sectors * LOG_SECTOR_BYTES <= store->buffer_bytes;
 }
 
 /* The segment after the present part's is made ready before anything is written: so a full disk mostly shows here. */
@@ -129,7 +129,7 @@ static int part_for(struct store *store, size_t len, struct part **part)
         (void)part_begin(store, store->tail, &start);
     }
     *part = &store->parts[store->part_count - 1];
-    if (!fits_buffer(*part, len))
+    if (!fits_buffer(store, *part, len))
         return store_fail(store, ERR_TOO_MANY, "too much appended since the last sync");
     return fits_segment(store, *part, len) ? ERR_OK : next_part(store, &start, part);
 }
@@ -154,7 +154,7 @@ int sectors_write(struct store *store, struct segment *segment, uint64_t from, c
 
 int sectors_write_zeros(struct store *store, struct segment *segment, uint64_t from, uint64_t count)
 {
-    assert(count <= BATCH_BYTES / LOG_SECTOR_BYTES);
+    assert(count * LOG_SECTOR_BYTES <= store->buffer_bytes);
     memset(store->buffer, 0, count * LOG_SECTOR_BYTES);
     return sectors_write(store, segment, from, store->buffer, count);
 }

@@ -60,7 +60,10 @@ static void chunk_reserve(struct cursor *cursor, uint64_t count)
     if (count <= cursor->chunk_room)
         return;
     free(cursor->chunk);
-    cursor->chunk_room = count < cursor->chunk_sectors ? cursor->chunk_sectors : count;
+    uint64_t least = cursor->store->segment_sectors;
+    if (least > cursor->chunk_sectors)
+        least = cursor->chunk_sectors;
+    cursor->chunk_room = count < least ? least : count;
     cursor->chunk = sectors_alloc(cursor->chunk_room);
 }
 

@@ -107,7 +107,8 @@ struct store {
     struct mark *marks;
     size_t mark_count, mark_room;
 
-    uint8_t *buffer; /* the sectors of the parts, BATCH_BYTES, aligned */
+    uint8_t *buffer; /* the sectors of the parts, aligned */
+    size_t buffer_bytes;
     struct part parts[PARTS_MAX];
     size_t part_count;
     bool scrub; /* the parts were withdrawn, but the disk may still show some of their sectors */

@@ -69,8 +69,7 @@ static int apply_truncate(struct recovery *recovery, const struct record *record
     int code = cursor_record(&recovery->cursor, &next);
     if (code != ERR_OK)
         return code;
-    if (!first || next.kind != RECORD_PADDING || record->content.len != 0 || record->zxid >= store->last ||
-        record->zxid < store->base)
+    if (!first || next.kind != RECORD_PADDING || record->content.len != 0 || record->zxid >= store->last)
         return corrupt(recovery, "a truncation that can't be");
     log_truncated(store, recovery->cursor.stamp.batch, record->zxid);
     return ERR_OK;
@@ -241,6 +240,10 @@ static int rewrite_last_batch(struct recovery *recovery)
 static int finish(struct recovery *recovery)
 {
     struct store *store = recovery->store;
+    /* A truncation may reach below the start of the oldest segment, but then entries above it followed: else that
+     * segment would not be the oldest. */
+    if (store->last < store->base)
+        return corrupt(recovery, "the log ends before it begins");
     int code = cut_tail(recovery);
     if (code == ERR_OK)
         code = rewrite_last_batch(recovery);

@@ -216,6 +216,16 @@ static int check_reach(struct store *store)
                       (unsigned long long)store->base, store->notice[0] != '\0' ? "; " : "", store->notice);
 }
 
+/* Room for what one sync may write: no more than two segments, where they are small. */
+static void buffer_make(struct store *store)
+{
+    uint64_t sectors = PARTS_MAX * store->segment_sectors;
+    if (sectors > BATCH_BYTES / LOG_SECTOR_BYTES)
+        sectors = BATCH_BYTES / LOG_SECTOR_BYTES;
+    store->buffer = sectors_alloc(sectors);
+    store->buffer_bytes = sectors * LOG_SECTOR_BYTES;
+}
+
 static int load(struct store *store, bool helper)
 {
     struct listing listing = {0};
@@ -226,8 +236,10 @@ static int load(struct store *store, bool helper)
         code = load_or_create(store, &listing);
     free(listing.segments);
     free(listing.snapshots);
-    if (code == ERR_OK)
-        code = log_recover(store);
+    if (code != ERR_OK)
+        return code;
+    buffer_make(store);
+    code = log_recover(store);
     if (code == ERR_OK)
         code = adopt_snapshot_ahead(store);
     if (code == ERR_OK)
@@ -252,7 +264,6 @@ int store_open(const struct disk *disk, const struct store_options *options, str
     store->segment_sectors = bytes / LOG_SECTOR_BYTES;
     store->snapshots_kept = options->snapshots_kept != 0 ? options->snapshots_kept : LOG_SNAPSHOTS_KEPT;
     store->next_batch = 1;
-    store->buffer = sectors_alloc(BATCH_BYTES / LOG_SECTOR_BYTES);
     if (options->identity != NULL)
         memcpy(store->identity, options->identity, STORE_IDENTITY_BYTES);
     else
