@@ -9,7 +9,7 @@
  * Invariants
  * 1. A record says something: one that is created and deleted, or moved back and not changed, is dropped.
  * 2. A record that is deleted or moved is `leaving`: found by the slot it leaves, and by that slot's directory.
- * 3. Before a record is announced come those that it needs: the directory it goes to, if that is created or moved;
+ * 3. Before a record is announced come those that it needs: the directories it goes to, if they are created or moved;
  *    the one that leaves its new slot; for a directory's deletion, those that leave it. What a record needs is put on
  *    a stack above it; one that is needed and on the stack already closes a circle, and one of the circle yields. */
 #include "fs/mount/ghost_diff.h"
@@ -52,14 +52,21 @@ struct left {
 };
 
 struct ghost_diff {
+    ghost_parent_of parent_of;
+    void *arg;
     struct record *list, *ids, *slots, *stack;
     struct left *left;
     struct slot *spent[2]; /* names given out by ghost_diff_next */
 };
 
-struct ghost_diff *ghost_diff_new(void)
+struct ghost_diff *ghost_diff_new(ghost_parent_of parent_of, void *arg)
 {
-    return calloc(1, sizeof(struct ghost_diff));
+    struct ghost_diff *diff = calloc(1, sizeof *diff);
+    if (diff) {
+        diff->parent_of = parent_of;
+        diff->arg = arg;
+    }
+    return diff;
 }
 
 size_t ghost_diff_count(const struct ghost_diff *diff)
@@ -279,6 +286,22 @@ static struct record *holder(struct ghost_diff *diff, const struct record *recor
     return other == record ? NULL : other;
 }
 
+/* The directory it goes to, or one above that, if it is still elsewhere: it must exist, and it must not be below the
+ * one that goes there. */
+static struct record *above(struct ghost_diff *diff, const struct record *record)
+{
+    uint64_t id = record->to->parent;
+    while (id) {
+        struct record *up = find(diff, id);
+        if (up && up->to && up->to != up->at)
+            return up;
+        if (record->kind != KIND_DIRECTORY)
+            return NULL;
+        id = up && up->to ? up->to->parent : diff->parent_of(diff->arg, id);
+    }
+    return NULL;
+}
+
 /* What must be announced before this one; NULL: nothing. */
 static struct record *needed(struct ghost_diff *diff, const struct record *record, enum need *why)
 {
@@ -289,8 +312,8 @@ static struct record *needed(struct ghost_diff *diff, const struct record *recor
     if (!record->to)
         return record->kind == KIND_DIRECTORY ? child_leaving(diff, record) : NULL;
     *why = NEED_PARENT;
-    other = find(diff, record->to->parent);
-    if (other && other->to && other->to != other->at)
+    other = above(diff, record);
+    if (other)
         return other;
     *why = NEED_SLOT;
     other = holder(diff, record);

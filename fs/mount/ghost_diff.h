@@ -12,7 +12,10 @@
 
 struct ghost_diff;
 
-struct ghost_diff *ghost_diff_new(void); /* NULL: out of memory */
+/* The directory a directory is in now; 0: it is the root, or gone. */
+typedef uint64_t (*ghost_parent_of)(void *arg, uint64_t id);
+
+struct ghost_diff *ghost_diff_new(ghost_parent_of parent_of, void *arg); /* NULL: out of memory */
 void ghost_diff_free(struct ghost_diff *diff);
 
 size_t ghost_diff_count(const struct ghost_diff *diff); /* records */

@@ -180,6 +180,12 @@ static void *keeper_main(void *arg)
     return NULL;
 }
 
+static uint64_t parent_of(void *arg, uint64_t id)
+{
+    struct node_stat stat;
+    return mount_stat(arg, id, &stat) ? 0 : stat.parent;
+}
+
 static struct ghosts *ghosts_new(struct mount *mount)
 {
     struct ghosts *ghosts = calloc(1, sizeof *ghosts);
@@ -195,7 +201,7 @@ static struct ghosts *ghosts_new(struct mount *mount)
     pthread_cond_init(&ghosts->stuck, &monotonic);
     pthread_cond_init(&ghosts->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    ghosts->queue = ghost_queue_new(LIMIT_GHOSTS);
+    ghosts->queue = ghost_queue_new(LIMIT_GHOSTS, parent_of, mount);
     ghosts->mountpoint = realpath(mount->mountpoint, NULL);
     return ghosts;
 }

@@ -5,10 +5,9 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "fs/mount/ghost_diff.h"
-
 enum {
-    LANES_MAX = 3, /* a rename across directories that replaces a third */
+    LANES_MAX = 4, /* a directory that goes to another one and replaces a third there */
+    MOVES = 0,     /* the lane of directories that go to other directories */
     FEED_JOBS = 16 /* taken out of the difference at once, and at most in one lane */
 };
 
@@ -45,7 +44,7 @@ struct ghost_queue {
     struct ghost_diff *diff;
 };
 
-struct ghost_queue *ghost_queue_new(size_t limit)
+struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, void *arg)
 {
     assert(limit >= 2);
     struct ghost_queue *queue = calloc(1, sizeof *queue);
@@ -53,7 +52,7 @@ struct ghost_queue *ghost_queue_new(size_t limit)
         return NULL;
     queue->limit = limit;
     queue->ready_tail = &queue->ready;
-    queue->diff = ghost_diff_new();
+    queue->diff = ghost_diff_new(parent_of, arg);
     if (!queue->diff) {
         free(queue);
         return NULL;
@@ -191,6 +190,12 @@ static struct waiting *copy(const struct ghost_change *change)
     return job;
 }
 
+static bool moves_directory(const struct ghost_change *change)
+{
+    return change->node_kind == KIND_DIRECTORY ||
+           (change->kind == GHOST_EXCHANGE && change->other_kind == KIND_DIRECTORY);
+}
+
 static void stand_in_lanes(struct ghost_queue *queue, struct waiting *job)
 {
     const struct ghost_change *change = &job->job.change;
@@ -198,6 +203,8 @@ static void stand_in_lanes(struct ghost_queue *queue, struct waiting *job)
     stand_in(queue, job, change->parent ? change->parent : change->id);
     if (change->to_parent)
         stand_in(queue, job, change->to_parent);
+    if (change->to_parent && change->to_parent != change->parent && moves_directory(change))
+        stand_in(queue, job, MOVES);
     if (change->kind == GHOST_RENAME && change->other && change->other_kind == KIND_DIRECTORY)
         stand_in(queue, job, change->other);
     if ((change->kind == GHOST_CREATE || change->kind == GHOST_DELETE) && change->node_kind == KIND_DIRECTORY)

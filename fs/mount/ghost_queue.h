@@ -3,7 +3,8 @@
  *
  * Each directory is a lane. The jobs of a lane are handed out one at a time, in the order of commits; lanes do not
  * wait for each other. A job that concerns several directories (a rename across two, a directory made, removed or
- * replaced) stands in the lane of each and is a barrier in all of them.
+ * replaced) stands in the lane of each and is a barrier in all of them. Directories that go to other directories keep
+ * their order among each other as well: one may go where it could not have gone before the other had left.
  *
  * Repeated changes of one node's data (or attributes) are one job as long as nothing was created, removed or renamed
  * in its directory in between; data written to a file not yet announced goes with its CREATE. `limit` jobs may wait;
@@ -12,7 +13,7 @@
 #ifndef PACT_GHOST_QUEUE_H
 #define PACT_GHOST_QUEUE_H
 
-#include "fs/mount/ghost_change.h"
+#include "fs/mount/ghost_diff.h"
 
 struct ghost_queue;
 
@@ -20,8 +21,8 @@ struct ghost_job {
     struct ghost_change change; /* the names are the job's own */
 };
 
-/* NULL: out of memory. limit ≥ 2. */
-struct ghost_queue *ghost_queue_new(size_t limit);
+/* NULL: out of memory. limit ≥ 2. `parent_of` is called in ghost_queue_ready and ghost_queue_take. */
+struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, void *arg);
 void ghost_queue_free(struct ghost_queue *queue);
 
 /* Copies the change and its names. */

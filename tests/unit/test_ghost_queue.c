@@ -16,6 +16,13 @@
 
 /* --- stories --- */
 
+static uint64_t no_parent(void *arg, uint64_t id)
+{
+    (void)arg;
+    (void)id;
+    return 0;
+}
+
 static struct ghost_change named(enum ghost_kind kind, uint64_t id, uint64_t parent, const char *name)
 {
     return (struct ghost_change){.kind = kind, .node_kind = KIND_FILE, .id = id, .parent = parent, .name = name};
@@ -70,7 +77,7 @@ static void expect_empty(struct ghost_queue *queue)
 static void test_lanes(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(100);
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
     push(queue, GHOST_CREATE, 10, 1, "a");
     push(queue, GHOST_DELETE, 10, 1, "a");
     push(queue, GHOST_CREATE, 20, 2, "b");
@@ -86,7 +93,7 @@ static void test_lanes(void **unused)
 static void test_rename_is_a_barrier_in_both(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(100);
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
     push(queue, GHOST_CREATE, 10, 1, "a");
     push(queue, GHOST_CREATE, 20, 2, "b");
     push_rename(queue, 10, 1, "a", 2, "c");
@@ -109,7 +116,7 @@ static void test_rename_is_a_barrier_in_both(void **unused)
 static void test_directory_before_and_after_its_children(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(100);
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
     push_directory(queue, GHOST_CREATE, 10, 1, "d");
     push(queue, GHOST_CREATE, 11, 10, "f");
     struct ghost_job *job = expect(queue, GHOST_CREATE, 10);
@@ -130,7 +137,7 @@ static void test_directory_before_and_after_its_children(void **unused)
 static void test_coalescing(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(100);
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
     struct ghost_change data = named(GHOST_DATA, 10, 1, "f");
     for (data.size = 1; data.size <= 1000; data.size++)
         ghost_queue_push(queue, &data);
@@ -156,7 +163,7 @@ static void test_coalescing(void **unused)
 static void test_data_goes_with_the_create(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(100);
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
     struct ghost_change data = named(GHOST_DATA, 10, 1, "f");
     data.size = 7;
     push(queue, GHOST_CREATE, 10, 1, "f");
@@ -173,7 +180,7 @@ static void test_data_goes_with_the_create(void **unused)
 static void test_beyond_the_limit(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(2);
+    struct ghost_queue *queue = ghost_queue_new(2, no_parent, NULL);
     push(queue, GHOST_CREATE, 10, 1, "a");
     push(queue, GHOST_CREATE, 11, 1, "b");
     for (uint64_t id = 100; id < 200; id++) {
@@ -201,7 +208,7 @@ static void test_beyond_the_limit(void **unused)
 static void test_full_of_a_stuck_directory(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(10);
+    struct ghost_queue *queue = ghost_queue_new(10, no_parent, NULL);
     char name[16];
     for (uint64_t id = 100; id < 400; id++) {
         snprintf(name, sizeof name, "%u", (unsigned)id);
@@ -228,7 +235,7 @@ static void test_full_of_a_stuck_directory(void **unused)
 static void test_free_while_full(void **unused)
 {
     (void)unused;
-    struct ghost_queue *queue = ghost_queue_new(3);
+    struct ghost_queue *queue = ghost_queue_new(3, no_parent, NULL);
     push_directory(queue, GHOST_CREATE, 10, 1, "d");
     push_rename(queue, 20, 1, "a", 10, "b");
     push(queue, GHOST_DATA, 20, 10, "b");
@@ -267,6 +274,12 @@ struct model {
     } * steps[NODES];
     size_t steps_first[NODES], steps_count[NODES];
 };
+
+static uint64_t parent_now(void *arg, uint64_t id)
+{
+    const struct model *m = arg;
+    return m->now[id].alive ? m->now[id].parent : 0;
+}
 
 static uint64_t draw(struct model *m, uint64_t below)
 {
@@ -307,9 +320,9 @@ static int depth(const struct model *m, uint64_t id)
     return d;
 }
 
-static bool below(const struct model *m, uint64_t id, uint64_t ancestor)
+static bool below(const struct model_node *tree, uint64_t id, uint64_t ancestor)
 {
-    for (; id != 1; id = m->now[id].parent)
+    for (; id > 1; id = tree[id].parent)
         if (id == ancestor)
             return true;
     return ancestor == 1;
@@ -385,7 +398,7 @@ static void do_rename(struct model *m)
     uint64_t id = some(m, false), to = some(m, true);
     int name = (int)draw(m, NAMES);
     uint64_t other = at(m, m->now, to, name);
-    if (id == 1 || other == id || below(m, to, id) || depth(m, to) >= DEPTH)
+    if (id == 1 || other == id || below(m->now, to, id) || depth(m, to) >= DEPTH)
         return;
     if (other && (m->now[other].kind != m->now[id].kind || has_children(m, m->now, other)))
         return;
@@ -409,7 +422,7 @@ static void do_rename(struct model *m)
 static void do_exchange(struct model *m)
 {
     uint64_t a = some(m, false), b = some(m, false);
-    if (a == 1 || b == 1 || a == b || below(m, a, b) || below(m, b, a))
+    if (a == 1 || b == 1 || a == b || below(m->now, a, b) || below(m->now, b, a))
         return;
     struct ghost_change change = about(m, GHOST_EXCHANGE, a);
     struct model_node was = m->now[a];
@@ -472,6 +485,7 @@ static void tell_create(struct model *m, const struct ghost_change *c)
         assert_false(m->exact);
         m->circles++;
     }
+    assert_false(below(m->told, c->parent, c->id));
     tell_slot(m, c->parent, name_of(c->name), 0);
     m->told[c->id].alive = true;
     m->told[c->id].kind = c->node_kind;
@@ -484,7 +498,9 @@ static void tell_create(struct model *m, const struct ghost_change *c)
 static void tell_rename(struct model *m, const struct ghost_change *c)
 {
     assert_int_equal(at(m, m->told, c->parent, name_of(c->name)), c->id);
+    assert_false(below(m->told, c->to_parent, c->id)); /* the kernel would refuse */
     if (c->kind == GHOST_EXCHANGE) {
+        assert_false(below(m->told, c->parent, c->other));
         assert_int_equal(at(m, m->told, c->to_parent, name_of(c->to_name)), c->other);
         m->told[c->other].parent = c->parent;
         m->told[c->other].name = name_of(c->name);
@@ -585,7 +601,7 @@ static void history(uint64_t seed, size_t limit, unsigned slow, bool exact, unsi
     m->exact = exact;
     m->next = 2;
     m->now[1] = m->told[1] = (struct model_node){.alive = true, .kind = KIND_DIRECTORY};
-    m->queue = ghost_queue_new(limit);
+    m->queue = ghost_queue_new(limit, parent_now, m);
     for (int i = 0; i < 3000; i++) {
         if (draw(m, 10) < slow)
             DO[draw(m, sizeof DO / sizeof *DO)](m);
