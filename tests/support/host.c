@@ -9,7 +9,10 @@ static void on_ready(void *arg, uint16_t port)
 {
     struct host *host = arg;
     pthread_mutex_lock(&host->lock);
-    snprintf(host->address, sizeof host->address, "127.0.0.1:%u", port);
+    if (host->bind)
+        snprintf(host->address, sizeof host->address, "%s", host->bind);
+    else
+        snprintf(host->address, sizeof host->address, "127.0.0.1:%u", port);
     host->ready = true;
     pthread_cond_signal(&host->changed);
     pthread_mutex_unlock(&host->lock);
@@ -34,7 +37,7 @@ void host_new(struct host *host)
 void host_start(struct host *host)
 {
     char text[512] = "";
-    const char *const addresses[] = {"127.0.0.1:0"};
+    const char *const addresses[] = {host->bind ? host->bind : "127.0.0.1:0"};
     struct replica_options options = {.id = 1,
                                       .data = host->directory,
                                       .addresses = addresses,

@@ -8,7 +8,8 @@
 
 struct host {
     char directory[64]; /* made by host_new, removed by host_delete */
-    char address[64];   /* 127.0.0.1:PORT while it runs */
+    char address[64];   /* where it serves while it runs: 127.0.0.1:PORT, or bind */
+    const char *bind;   /* NULL: a free port, another one at each start */
     struct link_keys keys;
     uint64_t snapshot_every_entries; /* 0: the default */
     struct replica *replica;
