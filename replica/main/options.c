@@ -69,7 +69,9 @@ static void read_command_line(int argc, char **argv, struct raw *raw)
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},
                                             {0}};
+    static char name[] = "pactd";
     int index = 0;
+    argv[0] = name; /* as getopt calls it */
     for (int option; (option = getopt_long(argc, argv, "", options, &index)) != -1;) {
         if (option == 'h' || option == 'V') {
             fputs(option == 'h' ? help : "pactd " PACT_VERSION "\n", stdout);
@@ -161,8 +163,10 @@ void options_read(int argc, char **argv, struct options *options)
     read_command_line(argc, argv, &raw);
     if (raw.config)
         read_config(&raw);
-    if (!raw.id || !number_parse(raw.id, 1, 255, &options->id))
-        usage_error(raw.id ? "--id: not a number from 1 to 255: %s" : "--id is missing%s", raw.id ? raw.id : "");
+    if (!raw.id)
+        usage_error("--id is missing");
+    if (!number_parse(raw.id, 1, 255, &options->id))
+        usage_error("--id: not a number from 1 to 255: %s", raw.id);
     if (!raw.data || !*raw.data)
         usage_error("--data is missing");
     if (raw.log_level && !report_parse_level(raw.log_level, &level))

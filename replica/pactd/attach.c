@@ -453,12 +453,11 @@ static void remove_attachment(struct replica *replica, struct attachment *attach
 void attach_pump(struct replica *replica)
 {
     struct attachment *attachment, *next;
-    uint64_t now_ms = clock_ms();
     DL_FOREACH_SAFE(replica->attachments, attachment, next)
     {
         if (attachment->state == ATTACHED || attachment->state == DETACHING)
             stream_pump(replica, attachment);
-        if (stream_stalled(&attachment->stream, now_ms))
+        if (stream_stalled(&attachment->stream))
             refuse(replica, attachment, ERR_UNREACHABLE, "the mount does not take its snapshot");
         if (!attachment->peer)
             remove_attachment(replica, attachment);

@@ -47,6 +47,7 @@ static void arm_port_timer(struct replica *replica, uint64_t due_ms);
 /* One turn: what arrived → one sync → applied → streamed. */
 static void turn(struct replica *replica)
 {
+    roster_pass_time(&replica->roster, clock_ms());
     bool more = false; /* the descriptor stays readable */
     uint64_t due_ms = port_run(replica->port, clock_ms(), RECEIVE_BUDGET, &more);
     pipeline_commit(replica);
@@ -78,13 +79,12 @@ static void arm_port_timer(struct replica *replica, uint64_t due_ms)
 static void on_tick(uv_timer_t *timer)
 {
     struct replica *replica = timer->data;
-    uint64_t now_ms = clock_ms(), elapsed_ms = now_ms - replica->ticked_ms;
-    replica->ticked_ms = now_ms;
+    uint64_t now_ms = clock_ms();
     turn(replica);
     if (replica->failure != ERR_OK)
         return;
     pipeline_retry(replica, now_ms);
-    roster_expire(replica, elapsed_ms < TICK_LIMIT_MS ? elapsed_ms : TICK_LIMIT_MS);
+    roster_expire(replica);
     due_run(replica, now_ms);
     turn(replica);
     if (replica->failure == ERR_OK)
@@ -199,7 +199,7 @@ static struct replica *new_replica(const struct replica_options *options)
     replica->request_arena = arena_new();
     replica->scratch = malloc(STREAM_SCRATCH_BYTES);
     assert(replica->member_address && replica->arena && replica->request_arena && replica->scratch);
-    replica->started_ms = replica->ticked_ms = clock_ms();
+    replica->started_ms = clock_ms();
     open_loop(replica);
     return replica;
 }
@@ -249,7 +249,7 @@ int replica_run(struct replica *replica)
 {
     uv_poll_start(&replica->poll, UV_READABLE, on_readable);
     uv_timer_start(&replica->tick_timer, on_tick, TICK_MS, TICK_MS);
-    replica->ticked_ms = clock_ms();
+    replica->roster.clock_ms = clock_ms();
     arm_port_timer(replica, 0);
     report(REPORT_INFO, "replica %u: serving on port %u", replica->id, port_number(replica->port));
     if (replica->ready)

@@ -6,6 +6,9 @@
 
 #include "replica/pactd/pipeline.h"
 
+/* Longer between two turns of the loop, it was the machine's pause and not the mounts' silence. */
+enum { PAUSE_MS = 1000 };
+
 void roster_load(struct roster *roster, const struct state *state)
 {
     struct session_info info;
@@ -52,6 +55,13 @@ void roster_heard(struct roster *roster, struct roster_session *session)
         roster->expiry_ms = session->heard + session->timeout_ms;
 }
 
+void roster_pass_time(struct roster *roster, uint64_t clock_ms)
+{
+    uint64_t elapsed_ms = clock_ms - roster->clock_ms;
+    roster->now_ms += elapsed_ms < PAUSE_MS ? elapsed_ms : PAUSE_MS;
+    roster->clock_ms = clock_ms;
+}
+
 void roster_withdraw(struct roster *roster, const struct state *state)
 {
     struct session_info info;
@@ -73,10 +83,9 @@ static void expire(struct replica *replica, struct roster_session *session)
 }
 
 /* A session's deadline only moves on, so that no look is needed before the earliest one seen by the last look. */
-void roster_expire(struct replica *replica, uint64_t elapsed_ms)
+void roster_expire(struct replica *replica)
 {
     struct roster *roster = &replica->roster;
-    roster->now_ms += elapsed_ms;
     if (roster->now_ms < roster->expiry_ms || replica->full)
         return;
     roster->expiry_ms = UINT64_MAX;

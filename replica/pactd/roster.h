@@ -24,6 +24,7 @@ struct roster_session {
 struct roster {
     struct roster_session *sessions;
     uint64_t now_ms;    /* running time: pauses of this process do not count against the sessions */
+    uint64_t clock_ms;  /* when it was that */
     uint64_t expiry_ms; /* no session expires before this running time */
 };
 
@@ -36,7 +37,9 @@ void roster_remove(struct roster *roster, struct roster_session *session);
 void roster_heard(struct roster *roster, struct roster_session *session);
 /* What was proposed and not applied never was. */
 void roster_withdraw(struct roster *roster, const struct state *state);
-/* Lets running time pass and proposes the close of each session that was silent for its timeout. */
-void roster_expire(struct replica *replica, uint64_t elapsed_ms);
+/* Lets running time pass: what is heard from now on is heard now. */
+void roster_pass_time(struct roster *roster, uint64_t clock_ms);
+/* Proposes the close of each session that was silent for its timeout. */
+void roster_expire(struct replica *replica);
 
 #endif

@@ -28,7 +28,6 @@ enum {
     TICK_MS = 100,             /* the pace of expiry, TTL, containers and checkpoints */
     FULL_RETRY_MS = 1000,      /* a full disk is tried again this often */
     RECEIVE_BUDGET = 1024,     /* frames received in one turn */
-    TICK_LIMIT_MS = 1000,      /* a tick later than this was the machine's pause, not the mounts' silence */
     TURNED_AWAY_MS = 1000,     /* failed handshakes are reported this often */
     SNAPSHOT_STALL_MS = 30000, /* a mount that takes nothing of its snapshot this long is dropped */
 };
@@ -87,7 +86,6 @@ struct replica {
     bool full;               /* no space on disk: nothing is accepted */
     uint64_t retry_ms;       /* when to try a full disk again; 0: it was not full */
     uint64_t started_ms;     /* for the uptime */
-    uint64_t ticked_ms;      /* of the last tick */
     uint64_t due_ms;         /* of the last look for TTLs that ran out */
     uint64_t turned_away_ms; /* when a failed handshake was last reported */
     int failure;             /* what replica_run returns */

@@ -64,9 +64,9 @@ void stream_end(struct replica *replica, struct stream *stream)
     end_cursor(replica, stream);
 }
 
-bool stream_stalled(const struct stream *stream, uint64_t now_ms)
+bool stream_stalled(const struct stream *stream)
 {
-    return stream->cursor && now_ms - stream->moved_ms > SNAPSHOT_STALL_MS;
+    return stream->cursor && clock_ms() - stream->moved_ms > SNAPSHOT_STALL_MS;
 }
 
 /* --- a snapshot --- */

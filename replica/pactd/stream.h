@@ -42,6 +42,6 @@ void stream_end(struct replica *replica, struct stream *stream);
 /* Sends what there is and what the mount can take. */
 void stream_pump(struct replica *replica, struct attachment *attachment);
 /* Whether it holds a snapshot of the tree and has taken nothing of it for too long. */
-bool stream_stalled(const struct stream *stream, uint64_t now_ms);
+bool stream_stalled(const struct stream *stream);
 
 #endif

@@ -303,6 +303,8 @@ static void a_silent_session_expires(void **state)
     assert_true(probe_catch_up(&mount, 0));
     struct request request = probe_create("flag", (struct lifetime){.ephemeral = true});
     assert_int_equal(probe_call(&mount, &request), ERR_OK);
+    assert_true(probe_catch_up(&watcher, state_zxid(mount.tree)));
+    assert_true(probe_has(&watcher, "flag"));
     for (int i = 0; i < 10; i++) {
         struct message beat = {.kind = MESSAGE_HEARTBEAT, .heartbeat = {.sent_ms = now_ms()}};
         probe_send(&mount, &beat);
