@@ -202,6 +202,12 @@ void link_carrier_lost(struct link *link, uint64_t now_ms)
 
 /* --- time --- */
 
+static uint64_t next_opening_ms(const struct link *link)
+{
+    const uint64_t over_ms = link->shaking_since_ms + LINK_HANDSHAKE_MS;
+    return link->shaking && over_ms < link->hello_due_ms ? over_ms : link->hello_due_ms;
+}
+
 /* A client that is not up: sends HELLO, again and again; a handshake is over after LINK_HANDSHAKE_MS. */
 static uint64_t tick_opening(struct link *link)
 {
@@ -211,7 +217,7 @@ static uint64_t tick_opening(struct link *link)
         return now_ms;
     }
     if (now_ms < link->hello_due_ms)
-        return link->hello_due_ms;
+        return next_opening_ms(link);
     if (!link->shaking) {
         handshake_begin(&link->handshake, &link->keys);
         link->shaking = true;
@@ -222,7 +228,7 @@ static uint64_t tick_opening(struct link *link)
     if (link->hello_delay_ms < LINK_RETRY_MAX_MS)
         link->hello_delay_ms *= 2;
     link->events.send(link->events.arg, link->handshake.hello, FRAME_HELLO_BYTES);
-    return link->hello_due_ms;
+    return next_opening_ms(link);
 }
 
 /* The limit of silence; a client whose CONFIRM was perhaps lost waits no longer than for a handshake. */

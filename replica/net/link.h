@@ -71,7 +71,7 @@ int link_send_urgent(struct link *link, const void *message, size_t len, uint64_
 /* Pings, acknowledgements, silence, handshake retries. Returns when it wants to be called next, at the latest. */
 uint64_t link_tick(struct link *link, uint64_t now_ms);
 /* The carrier has a new connection, so that frames may be missing: a client's link that is UP goes down and opens
- * again at once, without waiting for a gap or silence to show. */
+ * again with the next link_tick, without waiting for a gap or silence to show. */
 void link_carrier_lost(struct link *link, uint64_t now_ms);
 /* Says goodbye to the other end and closes, without down(); a client's link stays CLOSED. */
 void link_close(struct link *link, uint64_t now_ms);

@@ -3,11 +3,11 @@
  * whatever is sent from then on arrives. The relay asserts besides that credit is never exceeded.
  *
  * A run that fails says its seed; PACT_SEED=n runs that one alone, PACT_RUNS=n so many. */
+#include "tests/support/keys.h"
 #include "tests/support/relay.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,20 +222,6 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void make_keys(struct link_keys keys[2])
-{
-    char directory[] = "/tmp/pact-test-XXXXXX", path[64], text[256];
-    static const char *const names[2] = {"mount.key", "replica.key"};
-    assert_non_null(mkdtemp(directory));
-    assert_int_equal(keys_generate(directory, text, sizeof text), ERR_OK);
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        assert_int_equal(keys_read(path, &keys[i], text, sizeof text), ERR_OK);
-        assert_int_equal(remove(path), 0);
-    }
-    assert_int_equal(remove(directory), 0);
-}
-
 static uint64_t running; /* the seed of the run under way */
 
 static int say_seed(void **state)
@@ -251,7 +237,7 @@ static void a_bad_carrier_costs_time_and_nothing_else(void **state)
     (void)state;
     struct link_keys keys[2], none[2] = {{0}};
     struct totals totals = {0};
-    make_keys(keys);
+    make_keys(&keys[LINK_CLIENT], &keys[LINK_REPLICA]);
     const uint64_t first = number_from("PACT_SEED", 1);
     const uint64_t runs = number_from("PACT_RUNS", getenv("PACT_SEED") != NULL   ? 1
                                                    : getenv("PACT_SOAK") != NULL ? SOAK_RUNS
