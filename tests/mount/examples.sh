@@ -2,6 +2,7 @@
 # Each script of examples/ does what its first lines say: run as a user would, the recipes on two mounts.
 # All of it happens in namespaces of its own: mounts, processes, network.
 set -uo pipefail
+: "${PACT_BIN:?where the programs are}"
 if [[ -z ${EXAMPLES_INSIDE:-} ]]; then
     EXAMPLES_INSIDE=1 exec unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0"
 fi
@@ -12,10 +13,11 @@ trap 'cd / && { umount -l "$work"/* 2>/dev/null; rm -rf "$work"; }' EXIT
 export PACT_DATA=$work/data
 
 checks=0
-check() { # NAME COMMAND...: it succeeds
+check() { # NAME COMMAND...: it succeeds; what it prints is for `says`
     local name=$1
     shift
-    "$@" >"$work/output" 2>&1 || { echo "FAIL: $name" && cat "$work/output" && exit 1; }
+    "$@" >"$work/now" 2>&1 || { echo "FAIL: $name" && cat "$work/now" && exit 1; }
+    [[ $1 == says ]] || mv "$work/now" "$work/output"
     checks=$((checks + 1))
 }
 refuses() { # STATUS COMMAND...: with one line on stderr

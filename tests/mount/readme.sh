@@ -2,6 +2,7 @@
 # README.md is true: every command in its console blocks is run, in order, and prints what README says it prints.
 # "…" in README stands for anything. All of it happens in namespaces of its own: mounts, processes, network.
 set -euo pipefail
+: "${PACT_BIN:?where the programs are}"
 if [[ -z ${README_INSIDE:-} ]]; then
     mkdir -p /etc/pactfs
     README_INSIDE=1 exec unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0"
