@@ -175,12 +175,14 @@ static int apply_request(struct apply *apply, const struct request *request)
 static void carry_out(struct apply *apply)
 {
     struct result *result = apply->result;
+    uint64_t next_id = apply->state->next_id;
     result->code = apply_request(apply, &apply->entry->request);
     if (result->code == ERR_OK) {
         journal_commit(apply->state);
         return;
     }
     journal_rollback(apply->state);
+    apply->state->next_id = next_id; /* nobody has seen the ids given since */
     result->id = 0;
     result->name_len = 0;
     result->name[0] = '\0';
