@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "fs/mount/ghost_thread.h"
-#include "fs/mount/inode.h"
 
 enum {
     ATTEMPTS = 4,       /* a name may need to be looked up anew, and a directory may be moving in the kernel's cache */
@@ -48,9 +47,15 @@ static int open_inode(fuse_ino_t ino, int flags)
     return fd < 0 ? -errno : fd;
 }
 
+/* As inode_of, but a thread that was left behind by ghosts_stop may outlive the mount. */
+static fuse_ino_t ino_of(const struct ghost_thread *thread, uint64_t id)
+{
+    return id == thread->ghosts->root ? FUSE_ROOT_ID : id;
+}
+
 static int open_directory(const struct ghost_thread *thread, uint64_t id)
 {
-    return open_inode(inode_of(thread->ghosts->mount, id), O_PATH | O_DIRECTORY);
+    return open_inode(ino_of(thread, id), O_PATH | O_DIRECTORY);
 }
 
 /* Never a file of another file system that is mounted on the name. */
@@ -105,7 +110,7 @@ static int attr(const struct ghost_thread *thread, const struct ghost_change *ch
     if (fd < 0)
         return fd;
     int code = result_of(statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &stat));
-    if (!code && stat.stx_ino != inode_of(thread->ghosts->mount, change->id))
+    if (!code && stat.stx_ino != ino_of(thread, change->id))
         code = -ESTALE; /* another has the name now: the old one's removal is announced next */
     if (!code)
         code = touch_times(fd);

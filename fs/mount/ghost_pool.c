@@ -193,6 +193,7 @@ static struct ghosts *ghosts_new(struct mount *mount)
     if (!ghosts)
         return NULL;
     ghosts->mount = mount;
+    ghosts->root = mount->root;
     ghosts->refs = 1;
     pthread_mutex_init(&ghosts->lock, NULL);
     pthread_condattr_init(&monotonic);

@@ -37,6 +37,7 @@ struct ghosts {
     struct mount *mount;
     char *mountpoint;
     dev_t device;
+    uint64_t root; /* the znode that is the mount's root */
 
     pthread_mutex_t lock;
     pthread_cond_t work, stuck, ended; /* CLOCK_MONOTONIC */
