@@ -37,6 +37,7 @@ struct serving {
     const struct mount_options *options;
     pthread_t loop;
     bool looping;
+    _Atomic bool stopping;
     _Atomic uint64_t copied; /* znodes of a snapshot so far */
 };
 
@@ -75,8 +76,11 @@ static void on_resync(void *arg, const struct state *before)
 
 static void on_state(void *arg, enum client_state state, uint64_t session)
 {
-    struct mount *mount = arg;
+    struct serving *serving = arg;
+    struct mount *mount = &serving->mount;
     struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    if (atomic_load(&serving->stopping))
+        return;
     if (state == CLIENT_CONNECTED || state == CLIENT_EXPIRED)
         atomic_store(&mount->own_session, state == CLIENT_CONNECTED ? session : 0);
     if (state == CLIENT_EXPIRED)
@@ -375,6 +379,7 @@ void mount_stop(struct mount *mount)
 {
     struct serving *serving = (struct serving *)mount;
     struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    atomic_store(&serving->stopping, true);
     if (ghosts)
         ghosts_stop(ghosts);
     if (serving->looping && !fuse_session_exited(mount->session))

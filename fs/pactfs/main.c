@@ -154,6 +154,8 @@ static int serve(struct options *options, int ready)
         complain(*text ? text : error_text(code));
     if (!code && ready >= 0)
         say_ready(ready);
+    else if (!code)
+        log_line("the mount answers at %s", options->mount.mountpoint);
     if (!code)
         wait_for_end();
     int failed = atomic_load(&failure);

@@ -1,0 +1,154 @@
+# Sourced by the mount tests: one pactd, any number of mounts of it, or embedded ones, and checks that count.
+#
+#   start_pactd [OPTION...]         on a free port, the same again after stop_pactd; sets PACTD_PID, SERVERS
+#   start_mount MNT [OPTION...]     mounts $SERVERS; returns when it answers and announces
+#   start_embedded MNT [OPTION...]  mounts embedded:$DATA
+#   stop_mount MNT, stop_pactd      end cleanly; an exit status other than 0 fails the test
+#   kill_hard PID, mount_pid MNT
+#   check NAME COMMAND...           counts; prints what the command said if it fails
+#   pass TEXT, fail TEXT            one check by hand; `fail` ends the test
+#   eventually COMMAND...           succeeds within 15 s
+#   finish                          prints the count and ends with 0 or 1
+#
+# Everything is in $WORK, logs are $WORK/pactd.log and MNT.log; all that was started is ended at exit, by its pid.
+# shellcheck shell=bash
+set -uo pipefail
+: "${PACT_BIN:?PACT_BIN must name the directory of the programs}"
+((EUID == 0)) || { echo "the mount tests need root" && exit 1; }
+WORK=$(mktemp -d /tmp/pact-mount-XXXXXX)
+DATA=$WORK/data
+SERVERS='' PACTD_PID=''
+declare -A MOUNT_PIDS=()
+CHECKS=0 FAILURES=0 PORT=0
+
+cleanup() {
+    local pid mnt
+    cd /
+    for mnt in "${!MOUNT_PIDS[@]}"; do
+        umount -l "$mnt" 2>/dev/null
+    done
+    for pid in ${MOUNT_PIDS[@]+"${MOUNT_PIDS[@]}"} $PACTD_PID $(jobs -p); do
+        kill -9 "$pid" 2>/dev/null
+    done
+    wait 2>/dev/null
+    if [[ ${PACT_KEEP:-} ]]; then echo "# kept: $WORK"; else rm -rf --one-file-system "$WORK"; fi
+}
+trap cleanup EXIT
+
+logs() {
+    local log
+    for log in "$WORK"/*.log; do
+        [[ ! -s $log ]] || { echo "# ${log##*/}:" && tail -n 40 "$log" | sed 's/^/#   /'; }
+    done
+}
+
+pass() {
+    CHECKS=$((CHECKS + 1))
+    echo "ok $CHECKS - $*"
+}
+
+fail() {
+    CHECKS=$((CHECKS + 1))
+    echo "not ok $CHECKS - $*"
+    logs
+    exit 1
+}
+
+check() {
+    local name=$1
+    shift
+    CHECKS=$((CHECKS + 1))
+    if "$@" >"$WORK/said" 2>&1; then
+        echo "ok $CHECKS - $name"
+        return 0
+    fi
+    FAILURES=$((FAILURES + 1))
+    echo "not ok $CHECKS - $name"
+    sed 's/^/#   /' "$WORK/said" | head -20
+    return 1
+}
+
+not() { ! "$@"; }
+
+eventually() {
+    local deadline=$((SECONDS + 15))
+    until "$@" >/dev/null 2>&1; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.01
+    done
+}
+
+# says LOG PID PATTERN: the log says so, or the process that writes it has ended
+says_or_ended() { grep -q "$3" "$1" || ! kill -0 "$2" 2>/dev/null; }
+
+# started LOG PID PATTERN WHAT
+started() {
+    eventually says_or_ended "$1" "$2" "$3"
+    grep -q "$3" "$1" || fail "$4 does not start"
+}
+
+# ended PID WHAT: waits for it; its status must be 0
+ended() {
+    local status=0
+    wait "$1" || status=$?
+    ((status == 0)) || fail "$2 ended with status $status"
+}
+
+start_pactd() {
+    : >"$WORK/pactd.log"
+    "$PACT_BIN/pactd" --id 1 --data "$DATA" --ensemble "1=127.0.0.1:0:$PORT" "$@" 2>"$WORK/pactd.log" &
+    PACTD_PID=$!
+    started "$WORK/pactd.log" "$PACTD_PID" 'serving on port' pactd
+    PORT=$(sed -n 's/.*serving on port \([0-9]*\).*/\1/p' "$WORK/pactd.log")
+    SERVERS=127.0.0.1:$PORT
+}
+
+stop_pactd() {
+    kill "$PACTD_PID"
+    ended "$PACTD_PID" pactd
+    PACTD_PID=''
+}
+
+# mount_at MNT SERVERS [OPTION...]
+mount_at() {
+    local mnt=$1 servers=$2
+    shift 2
+    mkdir -p "$mnt"
+    : >"$mnt.log"
+    "$PACT_BIN/pactfs" "$servers" "$mnt" -f "$@" 2>"$mnt.log" &
+    MOUNT_PIDS[$mnt]=$!
+    started "$mnt.log" "${MOUNT_PIDS[$mnt]}" 'the mount answers' "the mount at $mnt"
+}
+
+start_mount() {
+    local mnt=$1
+    shift
+    mount_at "$mnt" "$SERVERS" "$@"
+}
+
+start_embedded() {
+    local mnt=$1
+    shift
+    mount_at "$mnt" "embedded:$DATA" "$@"
+}
+
+mount_pid() { echo "${MOUNT_PIDS[$1]}"; }
+
+stop_mount() {
+    umount "$1" || fail "cannot unmount $1"
+    ended "${MOUNT_PIDS[$1]}" "the mount at $1"
+    unset "MOUNT_PIDS[$1]"
+}
+
+kill_hard() {
+    kill -9 "$1"
+    wait "$1" 2>/dev/null
+    return 0
+}
+
+finish() {
+    ((FAILURES == 0)) || logs
+    echo "1..$CHECKS"
+    echo "# $((CHECKS - FAILURES)) of $CHECKS checks passed"
+    exit $((FAILURES > 0))
+}
