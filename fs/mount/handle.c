@@ -257,12 +257,12 @@ int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t 
     int code = handle_may_stage(handle, base, offset + len, len);
     if (!code)
         code = stage_write(&handle->stage, base, offset, at, len);
-    if (!code && !has_data(handle))
-        code = control_check(handle->control, handle->stage.view);
     if (!code) {
         handle->written = true;
         has_staged(handle, before);
     }
+    if (!code && !has_data(handle)) /* told at once, and again at the commit: it stays staged */
+        code = control_check(handle->control, handle->stage.view);
     data_unref(base);
     return code;
 }
