@@ -230,7 +230,8 @@ int replica_open(const struct replica_options *options, struct replica **out, ch
         snprintf(text, text_len, "libsodium does not start");
         return ERR_IO;
     }
-    report_set_level(level);
+    if (options->log_level)
+        report_set_level(level);
     raise_descriptor_limit();
     struct replica *replica = new_replica(options);
     int code = open_parts(replica, options, text, text_len);

@@ -14,7 +14,7 @@ struct replica_options {
     size_t address_count;
     const char *member_address; /* what `status` calls this member */
     struct link_keys keys;
-    const char *log_level; /* error, warn, info, debug; NULL: info */
+    const char *log_level; /* error, warn, info, debug; NULL: the process's, as it is */
     /* Log written since the last snapshot that calls for a new one; 0: LOG_SNAPSHOT_EVERY_… of limits.h. */
     uint64_t snapshot_every_bytes, snapshot_every_entries;
     void (*ready)(void *arg, uint16_t port); /* serving: in the loop's thread; NULL: none */
