@@ -112,6 +112,19 @@ static const char *state_name(enum client_state state)
     return "closed";
 }
 
+/* What became of the changes that other hosts made: inotify events (ghost.h). */
+static void say_events(struct mount *mount, struct text *text)
+{
+    struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    struct ghosts_info info = {0};
+    if (ghosts)
+        ghosts_info(ghosts, &info);
+    say(text, "events_pending %" PRIu64 "\nevents_done %" PRIu64 "\nevents_skipped %" PRIu64 "\n", info.pending,
+        info.done, info.skipped);
+    say(text, "events_coalesced %" PRIu64 "\nevents_overflows %" PRIu64 "\nevents_failed %" PRIu64 "\n",
+        info.coalesced, info.overflows, info.failed);
+}
+
 static void say_session(struct mount *mount, struct text *text)
 {
     struct client_info info;
@@ -120,6 +133,7 @@ static void say_session(struct mount *mount, struct text *text)
         info.session_timeout_ms);
     say(text, "remaining_ms %" PRId64 "\nop_timeout_ms %" PRIu32 "\nin_flight %" PRIu64 "\n", info.remaining_ms,
         info.op_timeout_ms, info.in_flight);
+    say_events(mount, text);
 }
 
 static void say_ensemble(struct mount *mount, struct text *text)

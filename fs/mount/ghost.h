@@ -37,7 +37,12 @@ void ghosts_rename_template(struct ghosts *ghosts, uint64_t parent, const char *
 void ghosts_touch_virtual(struct ghosts *ghosts, fuse_ino_t ino);
 
 struct ghosts_info {
-    uint64_t pending, done, skipped, coalesced, overflows, failed;
+    uint64_t pending;   /* not yet announced */
+    uint64_t done;      /* announced */
+    uint64_t skipped;   /* where nobody can watch: the kernel does not know the directory */
+    uint64_t coalesced; /* became part of one that was pending */
+    uint64_t overflows; /* how often LIMIT_GHOSTS were pending */
+    uint64_t failed;    /* refused by the kernel: something is mounted on the name, or it went meanwhile */
 };
 void ghosts_info(struct ghosts *ghosts, struct ghosts_info *info);
 

@@ -61,7 +61,7 @@ static int open_directory(const struct ghost_thread *thread, uint64_t id)
 /* Never a file of another file system that is mounted on the name. */
 static int open_name(int directory, const char *name, int flags, mode_t mode)
 {
-    struct open_how how = {.flags = (unsigned)(flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC),
+    struct open_how how = {.flags = (unsigned)(flags | O_NOFOLLOW | O_CLOEXEC),
                            .mode = mode,
                            .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH};
     int fd = (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
@@ -83,7 +83,7 @@ static int create(const struct ghost_change *change, int at)
         return result_of(mkdirat(at, change->name, 0755));
     if (change->node_kind == KIND_SYMLINK)
         return result_of(symlinkat(".", at, change->name));
-    int fd = open_name(at, change->name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    int fd = open_name(at, change->name, O_CREAT | O_EXCL | O_WRONLY | O_NONBLOCK, 0600);
     if (fd < 0)
         return fd;
     if (change->data)
@@ -120,7 +120,7 @@ static int attr(const struct ghost_thread *thread, const struct ghost_change *ch
 
 static int data(const struct ghost_thread *thread, const struct ghost_change *change, int at)
 {
-    int fd = open_name(at, change->name, O_WRONLY, 0);
+    int fd = open_name(at, change->name, O_WRONLY | O_NONBLOCK, 0);
     if (fd == -ETXTBSY) /* a running program */
         return attr(thread, change, at);
     return fd < 0 ? fd : truncate_and_close(fd, change->size);

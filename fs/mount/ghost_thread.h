@@ -6,8 +6,8 @@
  *    /dev/fuse open when the daemon is killed, and mkdir, ghost and mount would hang for good.
  * 2. Between two jobs it holds nothing of the mount, which could not be unmounted otherwise. While it performs one
  *    its working directory is the mount's root, from where directories are opened by handle, never by path.
- * 3. Locks: ghosts.lock or a thread's lock, then client_lock or that of the inodes. No handler takes the first, and no
- *    call into the kernel is made under any. */
+ * 3. Locks: ghosts.lock or a thread's lock, then client_lock or that of the inodes. No call into the kernel is made
+ *    under any of them, so that handlers may take them. */
 #ifndef PACT_GHOST_THREAD_H
 #define PACT_GHOST_THREAD_H
 
