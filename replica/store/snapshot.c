@@ -210,11 +210,12 @@ void snapshot_writer_abort(struct snapshot_writer *writer)
 int store_snapshot_done(struct store *store, uint64_t zxid)
 {
     int code = store_sync(store);
+    if (code == ERR_OK && zxid > store->last)
+        code = log_restart(store, zxid);
     if (code != ERR_OK)
         return code;
     snapshot_add(store, zxid);
-    if (zxid > store->last)
-        code = log_restart(store, zxid);
     snapshot_count_from(store);
-    return code == ERR_OK ? store_purge(store) : code;
+    code = store_purge(store);
+    return code == ERR_NO_SPACE ? ERR_OK : code; /* what was not removed now is removed after the next snapshot */
 }

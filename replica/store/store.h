@@ -3,8 +3,10 @@
  * One thread, but for snapshot_writer functions, which may run in another one (one writer at a time).
  * Errors: ERR_OK or a code of errors.h; store_error then has one line that names file, offset and cause
  * (store_writer_error for snapshot_writer functions). A failed write or sync is final (ERR_IO): the process must end
- * and start again from disk. ERR_NO_SPACE is not: what was not yet synced is withdrawn and appending may be tried
- * again when there is room. ERR_CORRUPT when reading changes nothing on the disk. */
+ * and start again from disk. ERR_NO_SPACE is not: by store_append, store_sync and store_truncate it withdraws what
+ * was not yet synced, and all may be tried again when there is room. (Should the process end before anything else
+ * could be written, a new start may find it there: submitted, never acknowledged.) ERR_CORRUPT changes nothing on the
+ * disk. */
 #ifndef PACT_STORE_H
 #define PACT_STORE_H
 

@@ -276,27 +276,43 @@ const char *simdisk_name(const struct simdisk *sim, size_t index)
     return NULL;
 }
 
-void simdisk_flip(struct simdisk *sim, const char *name, uint64_t bit)
+void simdisk_get(const struct simdisk *sim, const char *name, uint64_t offset, void *to, size_t len)
+{
+    const struct sim_inode *inode = sim_name_find(sim, name)->current;
+    assert(offset + len <= inode->current_size);
+    for (size_t i = 0; i < len; i++) {
+        const struct sim_sector *sector = inode->current[(offset + i) / SIM_SECTOR];
+        ((uint8_t *)to)[i] = sector != NULL ? sector->bytes[(offset + i) % SIM_SECTOR] : 0;
+    }
+}
+
+void simdisk_patch(struct simdisk *sim, const char *name, uint64_t offset, const void *at, size_t len)
 {
     struct sim_inode *inode = sim_name_find(sim, name)->current;
-    uint64_t offset = bit / 8, index = offset / SIM_SECTOR;
-    assert(offset < inode->current_size);
-    uint8_t byte = 0;
-    if (inode->current[index] != NULL)
-        byte = inode->current[index]->bytes[offset % SIM_SECTOR];
-    byte ^= (uint8_t)(1u << (bit % 8));
-    sim_inode_write(inode, offset, &byte, 1);
+    assert(offset + len <= inode->current_size);
+    sim_inode_write(inode, offset, at, len);
     sim_inode_sync(inode);
+}
+
+void simdisk_flip(struct simdisk *sim, const char *name, uint64_t bit)
+{
+    uint8_t byte;
+    simdisk_get(sim, name, bit / 8, &byte, 1);
+    byte ^= (uint8_t)(1u << (bit % 8));
+    simdisk_patch(sim, name, bit / 8, &byte, 1);
 }
 
 void simdisk_put(struct simdisk *sim, const char *name, const void *at, size_t len)
 {
-    struct sim_inode *inode = calloc(1, sizeof *inode);
-    assert(inode != NULL);
-    inode->refs = 1;
-    sim_inode_write(inode, 0, at, len);
-    sim_inode_sync(inode);
     struct sim_name *found = sim_name_make(sim, name);
+    struct sim_inode *inode = NULL;
+    if (at != NULL) {
+        inode = calloc(1, sizeof *inode);
+        assert(inode != NULL);
+        inode->refs = 1;
+        sim_inode_write(inode, 0, at, len);
+        sim_inode_sync(inode);
+    }
     sim_name_bind(found, inode);
     sim_name_settle(found, inode);
     sim_inode_unref(inode);

@@ -28,7 +28,9 @@ void simdisk_reset(struct simdisk *sim);
 /* Calls first … first + count - 1 fail with that errno. A write has then done a part. ENOSPC spares calls that only
  * read. */
 void simdisk_fail(struct simdisk *sim, uint64_t first, uint64_t count, int error);
-bool simdisk_failed(const struct simdisk *sim); /* a planned fault has happened since the reset */
+/* A planned fault has happened since the reset; at a call that changes the disk. */
+bool simdisk_failed(const struct simdisk *sim);
+bool simdisk_failed_change(const struct simdisk *sim);
 /* The power goes at that call: what the call does is begun and not synced; it and all later calls fail. */
 void simdisk_power_off(struct simdisk *sim, uint64_t call);
 bool simdisk_is_off(const struct simdisk *sim);
@@ -44,8 +46,11 @@ void simdisk_power_loss(struct simdisk *sim, uint64_t seed);
 uint64_t simdisk_size(const struct simdisk *sim, const char *name); /* bytes; 0 if it is not there */
 /* The index-th file's name; NULL past the last. */
 const char *simdisk_name(const struct simdisk *sim, size_t index);
-void simdisk_flip(struct simdisk *sim, const char *name, uint64_t bit); /* durably; within the size (asserted) */
-/* A file with this content, durably; replaces. */
+/* Durably; within the file's size (asserted). */
+void simdisk_flip(struct simdisk *sim, const char *name, uint64_t bit);
+void simdisk_patch(struct simdisk *sim, const char *name, uint64_t offset, const void *at, size_t len);
+void simdisk_get(const struct simdisk *sim, const char *name, uint64_t offset, void *to, size_t len);
+/* A file with this content, durably; replaces. NULL: none. */
 void simdisk_put(struct simdisk *sim, const char *name, const void *at, size_t len);
 
 #endif

@@ -27,6 +27,7 @@ static enum outcome call(struct simdisk *sim, enum call_kind kind, int *error)
     if (!planned || (kind == READS && sim->fail_error == ENOSPC))
         return GOES_ON;
     sim->failed = true;
+    sim->failed_change = sim->failed_change || kind == CHANGES;
     *error = -sim->fail_error;
     return FAILS;
 }
@@ -230,7 +231,7 @@ uint64_t simdisk_calls(const struct simdisk *sim)
 void simdisk_reset(struct simdisk *sim)
 {
     sim->calls = sim->fail_first = sim->fail_count = sim->off_at = 0;
-    sim->off = sim->failed = false;
+    sim->off = sim->failed = sim->failed_change = false;
 }
 
 void simdisk_fail(struct simdisk *sim, uint64_t first, uint64_t count, int error)
@@ -243,6 +244,11 @@ void simdisk_fail(struct simdisk *sim, uint64_t first, uint64_t count, int error
 bool simdisk_failed(const struct simdisk *sim)
 {
     return sim->failed;
+}
+
+bool simdisk_failed_change(const struct simdisk *sim)
+{
+    return sim->failed_change;
 }
 
 void simdisk_power_off(struct simdisk *sim, uint64_t call_number)

@@ -49,7 +49,7 @@ struct simdisk {
     uint64_t fail_first, fail_count;
     int fail_error;
     uint64_t off_at; /* call; 0: never */
-    bool off, failed;
+    bool off, failed, failed_change;
 };
 
 struct sim_sector *sim_sector_ref(struct sim_sector *sector);

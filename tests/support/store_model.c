@@ -83,6 +83,7 @@ static int step_append(struct store_model *model, struct store *store)
             return code;
         model->next_zxid += 1 + pick(model, 3);
         model->entries[model->count++] = zxid;
+        model->withdrawn = model->truncating = 0;
     }
     return pick(model, 3) == 0 ? ERR_OK : step_sync(model, store);
 }
@@ -108,16 +109,17 @@ static void forget(struct store_model *model, uint64_t above)
 
 static int step_truncate(struct store_model *model, struct store *store)
 {
-    uint64_t lowest = model->snapshot > model->base ? model->snapshot : model->base;
+    uint64_t lowest = store_snapshot_zxid(store);
     uint64_t last = last_acked(model);
     if (last <= lowest + 1)
         return ERR_OK;
-    model->count = model->acked; /* what was not synced goes in any case */
+    if (model->count > model->acked) /* what was not synced goes in any case */
+        model->count = model->acked;
     model->truncating = last - pick(model, last - lowest < 8 ? last - lowest : 8);
     int code = store_truncate(store, model->truncating);
     if (code == ERR_OK) {
         forget(model, model->truncating);
-        model->truncating = 0;
+        model->truncating = model->withdrawn = 0;
     }
     return code;
 }
@@ -149,8 +151,8 @@ static int step_snapshot(struct store_model *model, struct store *store, bool ah
     }
     if (zxid == 0 || zxid <= model->snapshot)
         return ERR_OK;
-    model->snapshotting = zxid;
-    model->ahead = ahead;
+    model->tried[model->tried_count++ % MODEL_SNAPSHOTS] = zxid;
+    model->ahead = ahead ? zxid : 0;
     int code = write_snapshot(store, zxid);
     size_t appended = model->count;
     if (code == ERR_OK)
@@ -159,7 +161,7 @@ static int step_snapshot(struct store_model *model, struct store *store, bool ah
         return code;
     model->acked = appended; /* it syncs */
     model->snapshot = zxid;
-    model->snapshotting = 0;
+    model->ahead = 0;
     if (ahead) {
         model->base = zxid;
         model->count = model->acked = 0;
@@ -170,6 +172,7 @@ static int step_snapshot(struct store_model *model, struct store *store, bool ah
 int model_step(struct store_model *model, struct store *store)
 {
     uint64_t choice = pick(model, 40);
+    model->writing = choice < 29 || (choice >= 31 && choice < 34);
     if (choice < 26)
         return step_append(model, store);
     if (choice < 29)
@@ -215,8 +218,8 @@ static bool read_log(struct store_model *model, struct store *store, uint64_t *f
     if (!right)
         return trouble(model, "zxid %llu has a wrong content", (unsigned long long)zxid);
     uint64_t last = *count > 0 ? found[*count - 1] : store_base_zxid(store);
-    if (store_last_zxid(store) != last)
-        return trouble(model, "the last zxid is %llu, not %llu", (unsigned long long)store_last_zxid(store),
+    if (store_durable_zxid(store) != last)
+        return trouble(model, "the last durable zxid is %llu, not %llu", (unsigned long long)store_durable_zxid(store),
                        (unsigned long long)last);
     return true;
 }
@@ -257,7 +260,7 @@ static bool check_entries(struct store_model *model, struct store *store)
     if (!read_log(model, store, found, &count))
         return false;
     uint64_t base = store_base_zxid(store);
-    bool restarted = model->snapshotting != 0 && model->ahead && base == model->snapshotting && count == 0;
+    bool restarted = model->ahead != 0 && base == model->ahead && count == 0;
     size_t kept = 0; /* of the model's entries */
     bool right = restarted;
     if (!right && model->truncating != 0) {
@@ -265,32 +268,60 @@ static bool check_entries(struct store_model *model, struct store *store)
             kept++;
         right = agrees(found, count, model->entries, kept, base);
     }
-    for (size_t n = model->acked; !right && n <= model->count; n++) {
+    size_t most = model->withdrawn > model->count ? model->withdrawn : model->count;
+    for (size_t n = model->acked; !right && n <= most; n++) {
         kept = n;
         right = agrees(found, count, model->entries, n, base);
     }
+    if (store_last_zxid(store) != store_durable_zxid(store))
+        return trouble(model, "what was not durable is there");
     if (!right)
         return trouble(model, "%zu entries up to %llu above %llu, but %zu were acknowledged up to %llu, %zu submitted",
                        count, (unsigned long long)store_last_zxid(store), (unsigned long long)base, model->acked,
                        (unsigned long long)last_acked(model), model->count);
     model->count = model->acked = kept;
+    model->withdrawn = 0;
     model->truncating = 0;
     if (restarted)
         model->base = base;
     return true;
 }
 
+bool model_withdraw(struct store_model *model, struct store *store)
+{
+    static uint64_t found[MODEL_ENTRIES];
+    size_t count;
+    if (model->writing || store_last_zxid(store) == store_durable_zxid(store)) {
+        if (model->count > model->withdrawn)
+            model->withdrawn = model->count;
+        model->count = model->acked;
+    }
+    uint64_t last = model->count > 0 ? model->entries[model->count - 1] : model->base;
+    if (store_last_zxid(store) != last)
+        return trouble(model, "the last zxid is %llu, not %llu", (unsigned long long)store_last_zxid(store),
+                       (unsigned long long)last);
+    if (!read_log(model, store, found, &count))
+        return false;
+    if (!agrees(found, count, model->entries, model->acked, store_base_zxid(store)))
+        return trouble(model, "after a full disk there are %zu entries up to %llu, not %zu up to %llu", count,
+                       (unsigned long long)store_last_zxid(store), model->acked, (unsigned long long)last_acked(model));
+    return true;
+}
+
 static bool check_snapshots(struct store_model *model, struct store *store)
 {
     uint64_t newest = store_snapshot_zxid(store), base = store_base_zxid(store);
-    if (newest != model->snapshot && (newest == 0 || newest != model->snapshotting))
+    bool known = newest == model->snapshot;
+    for (size_t i = 0; i < MODEL_SNAPSHOTS && !known; i++)
+        known = newest > model->snapshot && newest == model->tried[i];
+    if (!known)
         return trouble(model, "the newest snapshot is of %llu, not %llu", (unsigned long long)newest,
                        (unsigned long long)model->snapshot);
     if (base > newest)
         return trouble(model, "the log begins at %llu, but the newest snapshot is of %llu", (unsigned long long)base,
                        (unsigned long long)newest);
     model->snapshot = newest;
-    model->snapshotting = 0;
+    model->ahead = 0;
     return newest == 0 || read_snapshot(model, store, newest);
 }
 
