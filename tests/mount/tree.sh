@@ -1,0 +1,70 @@
+#!/bin/bash
+# Whole trees of real files: copied in, compared, moved, archived, edited in place, still the same after a restart of
+# everything, and removed without a trace.
+. "$(dirname "$0")/lib.sh"
+
+# /usr/include but for what is larger than a file here may be.
+source_tree=$WORK/source
+cp -a /usr/include "$source_tree"
+find "$source_tree" -type f -size +1024k -delete
+files=$(find "$source_tree" -type f | wc -l)
+((files > 1000)) || fail "/usr/include has only $files files: nothing to show"
+
+# Everything a copy should keep, but for the size of directories.
+listing() { (cd "$1" && find . -printf '%P|%y|%m|%U|%G|%T@|%l|%y%s\n' | sed 's/|d[0-9]*$/|d/' | LC_ALL=C sort); }
+
+same() { # DIRECTORY WHEN
+    diff -r --no-dereference "$source_tree" "$1" || fail "the contents differ $2"
+    diff <(listing "$source_tree") <(listing "$1") >"$WORK/differences" ||
+        fail "kinds, modes, owners, times or links differ $2: $(head -5 "$WORK/differences")"
+}
+
+start_pactd
+start_mount "$WORK/mnt"
+mnt=$WORK/mnt
+
+begun=$SECONDS
+cp -a "$source_tree" "$mnt/include"
+took=$((SECONDS - begun))
+same "$mnt/include" "after cp -a"
+
+mkdir "$mnt/elsewhere"
+mv "$mnt/include" "$mnt/elsewhere/moved"
+[[ ! -e $mnt/include ]] || fail "the old name is still there after mv"
+same "$mnt/elsewhere/moved" "after mv"
+
+stop_mount "$mnt"
+stop_pactd
+start_pactd
+start_mount "$mnt"
+same "$mnt/elsewhere/moved" "after a restart of everything"
+
+tar -C "$mnt/elsewhere" -cf "$WORK/archive.tar" moved
+mkdir "$mnt/unpacked"
+tar -C "$mnt/unpacked" -xf "$WORK/archive.tar"
+same "$mnt/unpacked/moved" "after tar and back"
+
+# sed -i writes a new file and renames it over the old one.
+sed -i 's/EOF/END_OF_FILE/g' "$mnt/unpacked/moved/stdio.h"
+sed 's/EOF/END_OF_FILE/g' "$source_tree/stdio.h" | cmp - "$mnt/unpacked/moved/stdio.h" || fail "sed -i"
+[[ $(find "$mnt/unpacked/moved" -name 'sed*' -newer "$source_tree/stdio.h" | wc -l) == 0 ]] || fail "sed -i left a file"
+
+# Out of the mount and in again, across filesystems.
+mv "$mnt/unpacked/moved/linux" "$WORK/linux"
+diff -r --no-dereference "$source_tree/linux" "$WORK/linux" || fail "mv out of the mount"
+mv "$WORK/linux" "$mnt/linux"
+diff -r --no-dereference "$source_tree/linux" "$mnt/linux" || fail "mv into the mount"
+
+rsync -a "$source_tree/" "$mnt/rsynced/"
+same "$mnt/rsynced" "after rsync"
+
+rm -rf "${mnt:?}"/*
+[[ -z $(ls -A "$mnt") ]] || fail "rm -rf left: $(ls -A "$mnt")"
+[[ $(df --output=iused "$mnt" | tail -1) == 1 ]] || fail "$(df -i "$mnt")"
+stop_mount "$mnt"
+stop_pactd
+start_pactd
+start_mount "$mnt"
+[[ -z $(ls -A "$mnt") ]] || fail "after a restart there is again: $(ls -A "$mnt")"
+pass "$files files: cp -a in $took s, the same after mv, a restart, tar, rsync; sed -i; nothing left after rm -rf"
+finish
