@@ -121,8 +121,8 @@ static void say_events(struct mount *mount, struct text *text)
         ghosts_info(ghosts, &info);
     say(text, "events_pending %" PRIu64 "\nevents_done %" PRIu64 "\nevents_skipped %" PRIu64 "\n", info.pending,
         info.done, info.skipped);
-    say(text, "events_coalesced %" PRIu64 "\nevents_overflows %" PRIu64 "\nevents_failed %" PRIu64 "\n",
-        info.coalesced, info.overflows, info.failed);
+    say(text, "events_coalesced %" PRIu64 "\nevents_overflows %" PRIu64 "\nevents_failed %" PRIu64 "\n", info.coalesced,
+        info.overflows, info.failed);
 }
 
 static void say_session(struct mount *mount, struct text *text)
