@@ -35,7 +35,7 @@ uint64_t state_digest(const struct state *state)
     return state->nodes_sum + state->sessions_sum + digest_globals(state);
 }
 
-uint64_t digest_all_nodes(const struct state *state)
+static uint64_t all_nodes(const struct state *state)
 {
     uint64_t sum = 0, cursor = 0;
     for (const struct node *node; (node = state_each_node(state, &cursor)) != NULL;)
@@ -61,5 +61,5 @@ uint64_t digest_all_sessions(const struct state *state)
 
 uint64_t state_digest_recompute(const struct state *state)
 {
-    return digest_all_nodes(state) + digest_all_sessions(state) + digest_globals(state);
+    return all_nodes(state) + digest_all_sessions(state) + digest_globals(state);
 }

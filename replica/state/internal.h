@@ -176,6 +176,7 @@ uint64_t node_last_change(const struct node *node); /* zxid: of itself or of its
 
 /* --- tree.c: the links between znodes --- */
 
+uint64_t tree_hash_of(uint64_t id);
 uint64_t tree_hash_id(const struct link *link);
 uint64_t tree_hash_name(const struct link *link);
 struct node *tree_node(const struct state *state, uint64_t id);
@@ -247,8 +248,6 @@ struct session *session_next(const struct state *state, const struct session *se
 uint64_t digest_node(const struct node *node);
 uint64_t digest_session(const struct session *session);
 uint64_t digest_result(uint64_t number, const struct kept_result *result, uint64_t session);
-/* The two sums from scratch. */
-uint64_t digest_all_nodes(const struct state *state);
 uint64_t digest_all_sessions(const struct state *state);
 
 /* --- snapshot.c --- */

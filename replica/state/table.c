@@ -19,6 +19,17 @@ void table_free(struct table *table)
     free(table->slots);
 }
 
+void table_reserve(struct table *table, size_t count)
+{
+    assert(table->count == 0);
+    size_t buckets = count / LOAD > BUCKETS_MIN ? count / LOAD : BUCKETS_MIN;
+    while ((table->mask + 1) * 2 <= buckets)
+        table->mask = table->mask << 1 | 1;
+    free(table->slots);
+    table->slots = mem_new(buckets * sizeof *table->slots);
+    table->capacity = table->buckets = buckets;
+}
+
 static size_t bucket_of(const struct table *table, uint64_t hash)
 {
     size_t bucket = hash & (table->mask << 1 | 1);
@@ -28,6 +39,11 @@ static size_t bucket_of(const struct table *table, uint64_t hash)
 struct link *table_chain(const struct table *table, uint64_t hash)
 {
     return table->slots[bucket_of(table, hash)];
+}
+
+void table_prefetch(const struct table *table, uint64_t hash)
+{
+    __builtin_prefetch(&table->slots[bucket_of(table, hash)]);
 }
 
 static void push(struct link **chain, struct link *link)

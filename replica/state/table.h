@@ -23,10 +23,12 @@ struct table {
 };
 
 void table_init(struct table *table, uint64_t (*hash)(const struct link *link));
-void table_free(struct table *table); /* not the elements */
+void table_free(struct table *table);                  /* not the elements */
+void table_reserve(struct table *table, size_t count); /* as large as these will make it; it is empty (asserted) */
 
 /* The chain in which all elements of this hash are. */
 struct link *table_chain(const struct table *table, uint64_t hash);
+void table_prefetch(const struct table *table, uint64_t hash); /* that chain's slot will be wanted soon */
 void table_insert(struct table *table, struct link *link);
 void table_remove(struct table *table, struct link *link); /* which is there (asserted) */
 

@@ -4,9 +4,16 @@
 #include "replica/state/internal.h"
 #include "replica/state/mem.h"
 
+/* Ids made one after the other lie side by side, as they are likely to be used together; runs of them lie anywhere. */
+uint64_t tree_hash_of(uint64_t id)
+{
+    enum { RUN_BITS = 10 };
+    return id ^ hash_mix(id >> RUN_BITS);
+}
+
 uint64_t tree_hash_id(const struct link *link)
 {
-    return hash_mix(node_of(link)->id);
+    return tree_hash_of(node_of(link)->id);
 }
 
 static struct node *node_of_name(const struct link *by_name)
@@ -27,7 +34,7 @@ uint64_t tree_hash_name(const struct link *link)
 
 struct node *tree_node(const struct state *state, uint64_t id)
 {
-    struct node *node = node_of(table_chain(&state->by_id, hash_mix(id)));
+    struct node *node = node_of(table_chain(&state->by_id, tree_hash_of(id)));
     while (node != NULL && node->id != id)
         node = node_of(node->by_id.next);
     return node;
