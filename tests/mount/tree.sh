@@ -39,24 +39,25 @@ start_pactd
 start_mount "$mnt"
 same "$mnt/elsewhere/moved" "after a restart of everything"
 
-tar -C "$mnt/elsewhere" -cf "$WORK/archive.tar" moved
-mkdir "$mnt/unpacked"
-tar -C "$mnt/unpacked" -xf "$WORK/archive.tar"
-same "$mnt/unpacked/moved" "after tar and back"
-
 # sed -i writes a new file and renames it over the old one.
-sed -i 's/EOF/END_OF_FILE/g' "$mnt/unpacked/moved/stdio.h"
-sed 's/EOF/END_OF_FILE/g' "$source_tree/stdio.h" | cmp - "$mnt/unpacked/moved/stdio.h" || fail "sed -i"
-[[ $(find "$mnt/unpacked/moved" -name 'sed*' -newer "$source_tree/stdio.h" | wc -l) == 0 ]] || fail "sed -i left a file"
+cd "$mnt/elsewhere/moved" || exit 1
+before=$(ls)
+sed -i 's/EOF/END_OF_FILE/g' stdio.h
+sed 's/EOF/END_OF_FILE/g' "$source_tree/stdio.h" | cmp - stdio.h || fail "sed -i"
+[[ $(ls) == "$before" ]] || fail "sed -i left a file behind"
+cd "$WORK" || exit 1
 
-# Out of the mount and in again, across filesystems.
-mv "$mnt/unpacked/moved/linux" "$WORK/linux"
-diff -r --no-dereference "$source_tree/linux" "$WORK/linux" || fail "mv out of the mount"
-mv "$WORK/linux" "$mnt/linux"
-diff -r --no-dereference "$source_tree/linux" "$mnt/linux" || fail "mv into the mount"
-
+# The kernel's headers by tar and by rsync, then out of the mount and in again, across filesystems.
+source_tree=$source_tree/linux
+mkdir "$mnt/tar"
+tar -C "$mnt/elsewhere/moved" -cf - linux | tar -C "$mnt/tar" -xf -
+same "$mnt/tar/linux" "after tar and back"
 rsync -a "$source_tree/" "$mnt/rsynced/"
 same "$mnt/rsynced" "after rsync"
+mv "$mnt/tar/linux" "$WORK/linux"
+same "$WORK/linux" "after mv out of the mount"
+mv "$WORK/linux" "$mnt/linux"
+same "$mnt/linux" "after mv into the mount"
 
 rm -rf "${mnt:?}"/*
 [[ -z $(ls -A "$mnt") ]] || fail "rm -rf left: $(ls -A "$mnt")"
