@@ -88,6 +88,7 @@ static Pact__Heartbeat *pack_heartbeat(struct arena *arena, const struct message
     NEW(Pact__Heartbeat, heartbeat);
     to->sent_ms = from->sent_ms;
     to->applied = from->applied;
+    to->refusing = from->refusing;
     return to;
 }
 
@@ -292,7 +293,11 @@ static bool unpack_case(struct arena *arena, const Pact__Message *from, struct m
         return true;
     case MESSAGE_HEARTBEAT:
     case MESSAGE_HEARTBEAT_ACK:
-        to->heartbeat = (struct message_heartbeat){from->heartbeat->sent_ms, from->heartbeat->applied};
+        to->heartbeat = (struct message_heartbeat){
+            .sent_ms = from->heartbeat->sent_ms,
+            .applied = from->heartbeat->applied,
+            .refusing = from->heartbeat->refusing,
+        };
         return true;
     case MESSAGE_SYNC:
     case MESSAGE_SYNCED:

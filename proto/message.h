@@ -77,6 +77,7 @@ struct message_submit {
 struct message_heartbeat {
     uint64_t sent_ms; /* the client's clock, returned as is */
     uint64_t applied; /* zxid */
+    bool refusing;    /* ACK: the session lives, but for now no write is taken (the disk is full) */
 };
 
 struct message_sync {

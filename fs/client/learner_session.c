@@ -49,7 +49,7 @@ void learner_send_heartbeat(struct learner *learner, struct learner_output *outp
 {
     struct message *message = learner_add_send(output, MESSAGE_HEARTBEAT);
     output->list[output->count - 1].kind = LEARNER_SEND_URGENT;
-    message->heartbeat = (struct message_heartbeat){learner->now_ms, learner->applied};
+    message->heartbeat = (struct message_heartbeat){.sent_ms = learner->now_ms, .applied = learner->applied};
     learner->heartbeat_ms = learner->now_ms;
     learner->unheard = true;
 }
@@ -67,7 +67,10 @@ void learner_heartbeat_acked(struct learner *learner, const struct message_heart
         return;
     if (ack->sent_ms > learner->renewed_ms)
         learner->renewed_ms = ack->sent_ms;
-    learner_hear_leader(learner, output);
+    if (ack->refusing)
+        return;         /* for writes it is as without a leader */
+    if (!ack->refusing) /* else it is as if there were no leader, but for the session */
+        learner_hear_leader(learner, output);
     learner_flush(learner, output);
 }
 

@@ -251,6 +251,7 @@ static void on_heartbeat(struct replica *replica, struct attachment *attachment,
         roster_heard(&replica->roster, session);
     attachment->applied = heartbeat->applied;
     struct message ack = {.kind = MESSAGE_HEARTBEAT_ACK, .heartbeat = *heartbeat};
+    ack.heartbeat.refusing = replica->full;
     send_urgent(replica, attachment, &ack);
 }
 

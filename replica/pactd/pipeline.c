@@ -14,7 +14,7 @@ enum { ENTRY_OVERHEAD_BYTES = 128 };
  * their sessions; their requests wait, as they do without a leader. */
 static void disk_full(struct replica *replica)
 {
-    if (replica->retry_ms == 0)
+    if (!replica->full)
         report(REPORT_ERROR, "the disk is full: writes wait until there is space (%s)", store_error(replica->store));
     replica->full = true;
     replica->retry_ms = clock_ms() + FULL_RETRY_MS;
@@ -130,18 +130,17 @@ void pipeline_commit(struct replica *replica)
         apply_committed(replica);
 }
 
-/* Logging a request that does nothing shows whether there is space again. */
+/* That a small entry still fits into the log's present segment is not enough: there must be room for the next. */
 void pipeline_retry(struct replica *replica, uint64_t now_ms)
 {
     if (!replica->full || now_ms < replica->retry_ms)
         return;
-    replica->full = false;
-    struct request noop = {.kind = OP_NOOP};
-    if (pipeline_propose_own(replica, &noop, NULL) == ERR_OK)
-        pipeline_commit(replica);
-    if (replica->full || replica->failure != ERR_OK)
+    int code = store_prepare(replica->store);
+    if (code != ERR_OK) {
+        store_failed(replica, code, "making room in the log");
         return;
-    replica->retry_ms = 0;
+    }
+    replica->full = false;
     report(REPORT_INFO, "the disk has space again: writes go on");
     attach_resend(replica);
 }

@@ -26,7 +26,7 @@
 
 enum {
     TICK_MS = 100,             /* the pace of expiry, TTL, containers and checkpoints */
-    FULL_RETRY_MS = 1000,      /* a full disk is tried again this often */
+    FULL_RETRY_MS = 2000,      /* a full disk is tried again this often */
     RECEIVE_BUDGET = 1024,     /* frames received in one turn */
     TURNED_AWAY_MS = 1000,     /* failed handshakes are reported this often */
     SNAPSHOT_STALL_MS = 30000, /* a mount that takes nothing of its snapshot this long is dropped */
@@ -84,7 +84,7 @@ struct replica {
 
     size_t pending_bytes;    /* proposed in this turn */
     bool full;               /* no space on disk: nothing is accepted */
-    uint64_t retry_ms;       /* when to try a full disk again; 0: it was not full */
+    uint64_t retry_ms;       /* full: when to try again */
     uint64_t started_ms;     /* for the uptime */
     uint64_t due_ms;         /* of the last look for TTLs that ran out */
     uint64_t turned_away_ms; /* when a failed handshake was last reported */

@@ -315,7 +315,7 @@ void sample_message(struct sample *sample, enum message_kind kind, struct messag
         break;
     case MESSAGE_HEARTBEAT:
     case MESSAGE_HEARTBEAT_ACK:
-        to->heartbeat = (struct message_heartbeat){number(sample), number(sample)};
+        to->heartbeat = (struct message_heartbeat){number(sample), number(sample), coin(sample)};
         break;
     case MESSAGE_SYNC:
     case MESSAGE_SYNCED:

@@ -262,6 +262,7 @@ void sample_print_message(FILE *to, const struct message *from)
     case MESSAGE_HEARTBEAT_ACK:
         PRINT(heartbeat.sent_ms);
         PRINT(heartbeat.applied);
+        PRINT(heartbeat.refusing);
         break;
     case MESSAGE_SYNC:
     case MESSAGE_SYNCED:
