@@ -250,6 +250,12 @@ static void has_staged(struct handle *handle, uint64_t bytes_before)
     files_stage(mount->files, handle, handle->stage.open, data_size(handle->stage.view));
 }
 
+/* Whether a whole file is being written anew. If a part of it fails, the rest must not become the new version. */
+static bool replaces(const struct handle *handle)
+{
+    return handle->unborn || (handle->stage.truncated && handle->stage.low == 0);
+}
+
 int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t len)
 {
     struct data *base = handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
@@ -263,6 +269,8 @@ int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t 
     }
     if (!code && !has_data(handle)) /* told at once, and again at the commit: it stays staged */
         code = control_check(handle->control, handle->stage.view);
+    if (code && replaces(handle))
+        handle->error = code;
     data_unref(base);
     return code;
 }

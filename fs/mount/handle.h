@@ -36,7 +36,7 @@ struct handle {
     bool unborn;    /* created here and not committed yet: closing makes it visible to all */
     bool written;   /* more is staged than creation and O_TRUNC */
     bool discarded; /* the writer was killed: RELEASE commits nothing */
-    int error;      /* of a commit that failed: what it carried is lost, so everything that follows fails as well */
+    int error;      /* a commit failed, or a part of a new version could not be written: everything after fails, too */
     pid_t tgid;     /* the opener's thread group; 0: not known */
     uint64_t session;
     struct stage stage;

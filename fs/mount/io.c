@@ -115,12 +115,12 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 /* --- reading --- */
 
-/* Fills pages of the page cache, for a mapping: they always get the newest version. */
+/* Fills pages of the page cache, for a mapping: they always get the newest version, a writer's its own. */
 static struct data *page_version(struct handle *handle)
 {
     if (!control_is(handle->ino))
         inodes_set_paged(handle->mount->inodes, handle->id);
-    return handle_base(handle);
+    return handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
 }
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)

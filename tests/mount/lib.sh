@@ -135,7 +135,7 @@ start_embedded() {
 mount_pid() { echo "${MOUNT_PIDS[$1]}"; }
 
 stop_mount() {
-    umount "$1" || fail "cannot unmount $1"
+    eventually umount "$1" || fail "cannot unmount $1" # a ghost at work keeps it busy for a moment
     ended "${MOUNT_PIDS[$1]}" "the mount at $1"
     unset "MOUNT_PIDS[$1]"
 }

@@ -1,0 +1,105 @@
+#!/bin/bash
+# What is written through one open is one transaction, in whatever way a shell, a thread or a subprocess ends it; and
+# a writer that is killed midway leaves the file as it was.
+#
+# Each way writes the same 13 bytes, once over an old file and once as a new one. One commit moves user.pact.version
+# by one. Other readers, on a second mount, must never see anything but the old content and the new.
+. "$(dirname "$0")/lib.sh"
+
+start_pactd
+start_mount "$WORK/a"
+start_mount "$WORK/b"
+a=$WORK/a b=$WORK/b
+printf 'first\nsecond\n' >"$WORK/wanted"
+
+version() { getfattr --absolute-names --only-values -n user.pact.version "$1"; }
+
+# The ways of shells. $f is the file.
+# shellcheck disable=SC2016  # they are expanded later
+declare -A shell_ways=(
+    [bash_builtin]='printf "first\nsecond\n" > "$f"'
+    [dash_builtin]="dash -c 'printf \"first\nsecond\n\" > \"\$f\"'"
+    [external]='cat "$WORK/wanted" > "$f"'
+    [subshell]='( echo first; echo second ) > "$f"'
+    [group]='{ echo first; echo second | cat; } > "$f"'
+    [descriptor]='exec 3> "$f"; echo first >&3; echo second >&3; exec 3>&-'
+    [read_write]='exec 3<> "$f"; printf "first\nsecond\n" >&3; exec 3>&-'
+    [pipeline]='cat "$WORK/wanted" | cat > "$f"'
+    [background]='cat "$WORK/wanted" > "$f" & wait'
+    [loop]='while read -r line; do echo "$line"; done < "$WORK/wanted" > "$f"'
+    [both_streams]='{ echo first; echo second >&2; } > "$f" 2>&1'
+    [tee]='tee "$f" < "$WORK/wanted" > /dev/null'
+    [dd]='dd if="$WORK/wanted" of="$f" bs=6 2>/dev/null'
+    [cp]='cp "$WORK/wanted" "$f"'
+    [here_document]=$'cat > "$f" <<END\nfirst\nsecond\nEND'
+)
+export f WORK
+
+# one_commit NAME COMMAND...: runs it on an old file and on a new one
+one_commit() {
+    local name=$1 before after
+    shift
+    f=$a/old-$name
+    printf 'old content!\n' >"$f"
+    before=$(version "$f")
+    "$@" || fail "$name: exit status $?"
+    # Where the last close is a process's end, its RELEASE comes a moment after.
+    eventually cmp -s "$f" "$WORK/wanted" || fail "$name, old file: $(od -c "$f" | head -3)"
+    after=$(version "$f")
+    ((after == before + 1)) || fail "$name, old file: $((after - before)) commits instead of one"
+    f=$a/new-$name
+    "$@" || fail "$name: exit status $?"
+    eventually cmp -s "$f" "$WORK/wanted" || fail "$name, new file: $(od -c "$f" | head -3)"
+    eventually cmp -s "$b/new-$name" "$WORK/wanted" || fail "$name, new file on the other mount"
+    after=$(version "$f")
+    ((after == 1)) || fail "$name, new file: $after commits instead of one"
+    pass "$name: one commit"
+}
+
+for name in "${!shell_ways[@]}"; do
+    one_commit "$name" bash -c "${shell_ways[$name]}"
+done
+
+call_way() { "$PACT_TESTS/closing_ways" "$1" "$f"; }
+mapfile -t ways < <("$PACT_TESTS/closing_ways" list | grep -v '^die')
+((${#ways[@]} >= 14)) || fail "closing_ways knows only ${#ways[@]} ways"
+for name in "${ways[@]}"; do
+    one_commit "$name" call_way "$name"
+done
+
+echo "# killed midway"
+for name in die_kill die_term die_segv die_threads; do
+    f=$a/old-$name
+    echo 'old content' >"$f"
+    before=$(version "$f")
+    call_way "$name" 2>/dev/null && fail "$name did not die"
+    sync "$a"
+    [[ $(<"$f") == 'old content' && $(version "$f") == "$before" ]] || fail "$name: the old file is now: $(<"$f")"
+    f=$a/new-$name
+    call_way "$name" 2>/dev/null && fail "$name did not die"
+    eventually not test -e "$f" || fail "$name: a new file is left"
+    (set -C && echo again >"$f") || fail "$name: the name is still taken"
+    pass "$name: the old file as it was, no new one"
+done
+
+# A writer that handles its signal ends as it wants.
+f=$a/handled
+bash -c 'exec 3> "$f"; trap "echo "done" >&3; exit 0" TERM; echo begun >&3; kill $$; exit 1'
+check "a signal that is handled" grep -q "done" "$f"
+
+echo "# nothing written"
+: >"$a/empty"
+check ": > f, at once" test -f "$a/empty" -a ! -s "$a/empty"
+echo content >"$a/emptied"
+: >"$a/emptied"
+check ": > f over a file, at once" test -f "$a/emptied" -a ! -s "$a/emptied"
+touch "$a/touched"
+check "touch, at once" test -f "$a/touched"
+check "touch: on the other mount" eventually test -f "$b/touched"
+truncate -s 100 "$a/truncated"
+check "truncate -s" test "$(stat -c %s "$a/truncated")" == 100
+
+stop_mount "$a"
+stop_mount "$b"
+stop_pactd
+finish
