@@ -67,8 +67,6 @@ void learner_heartbeat_acked(struct learner *learner, const struct message_heart
         return;
     if (ack->sent_ms > learner->renewed_ms)
         learner->renewed_ms = ack->sent_ms;
-    if (ack->refusing)
-        return;         /* for writes it is as without a leader */
     if (!ack->refusing) /* else it is as if there were no leader, but for the session */
         learner_hear_leader(learner, output);
     learner_flush(learner, output);
