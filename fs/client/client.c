@@ -237,5 +237,6 @@ void client_info(struct client *client, struct client_info *info)
     pthread_mutex_lock(&client->mutex);
     learner_info(client->learner, client_now_ms(), info);
     memcpy(info->server, client->address, sizeof info->server);
+    info->refusal = client->refusal;
     pthread_mutex_unlock(&client->mutex);
 }

@@ -26,8 +26,11 @@ struct client_events {
      * the client thread, without any lock held. `changes` is borrowed. Must not wait. */
     void (*changes)(void *arg, const struct changes *changes);
     /* The tree was replaced by a snapshot: `before` is the old tree (freed after the return), the new one is under
-     * client_lock. In the client thread, no lock held. state_diff gives the difference as changes. */
+     * client_lock. In the client thread, no lock held. state_diff gives the difference as changes. Not called for the
+     * first tree: there was none before. */
     void (*resync)(void *arg, const struct state *before);
+    /* In the client thread, no lock held. EXPIRED names the session that was lost; no request is taken between it and
+     * the CONNECTED of the next one. */
     void (*state)(void *arg, enum client_state state, uint64_t session);
     /* Progress while a snapshot is copied: znodes so far and in all. */
     void (*progress)(void *arg, uint64_t nodes, uint64_t of);
@@ -62,18 +65,23 @@ typedef void (*client_done)(void *arg, const struct result *result);
  * OUTCOME_UNKNOWN at op_timeout. Encodes at once: the request may go on return. Returns a ticket for
  * client_withdraw. */
 uint64_t client_submit(struct client *client, const struct request *request, client_done done, void *arg);
-/* Withdraws a request that was not yet sent: true, and done gets INTERRUPTED. False: it was sent or is done. */
+/* Withdraws a request that was not yet sent: true, and done gets INTERRUPTED (in the client thread, soon). False: it
+ * was sent or is done. */
 bool client_withdraw(struct client *client, uint64_t ticket);
-/* Whether a modifying call would be refused now: ERR_OK, or NO_QUORUM or SESSION_EXPIRED. */
+/* Whether a modifying call would be refused now: ERR_OK, or NO_QUORUM, SESSION_EXPIRED or, of an observer, READ_ONLY.
+ */
 int client_writable(const struct client *client);
 /* Submits and waits. Not from the client thread. */
 int client_call(struct client *client, const struct request *request, struct result *result);
-/* ZooKeeper's sync: done is called once the tree shows all that was committed anywhere before this call. */
+/* ZooKeeper's sync: done is called once the tree shows all that was committed anywhere before this call; or with
+ * NO_QUORUM (at once, or when there has been no leader for NO_LEADER_GRACE_MS), TOO_MANY, or OUTCOME_UNKNOWN at
+ * op_timeout. */
 void client_sync(struct client *client, client_done done, void *arg);
 
 /* --- reading --- */
 
-/* A shared lock on the tree: short, no blocking calls inside. The pointer is valid until client_unlock. */
+/* A shared lock on the tree: short, no blocking calls inside, and not taken twice by one thread (the client thread goes
+ * before new readers). The pointer is valid until client_unlock. */
 const struct state *client_lock(struct client *client);
 void client_unlock(struct client *client);
 
@@ -85,7 +93,8 @@ struct client_info {
     uint32_t replica, leader;
     uint64_t in_flight; /* requests not yet answered */
     uint8_t cluster[CLUSTER_ID_BYTES];
-    char server[128]; /* the address it is attached to */
+    char server[128]; /* the address it is attached to, or last tried */
+    int refusal;      /* why the last attempt to attach failed (enum error); ERR_OK while attached */
 };
 void client_info(struct client *client, struct client_info *info);
 

@@ -18,6 +18,8 @@
 
 enum {
     CLIENT_PATIENCE_MS = 300, /* with several servers: one whose link is not up by then is left for the next */
+    CLIENT_LOOK_MS = 10,      /* how often a link that is not up is looked at … */
+    CLIENT_EAGER_MS = 10000,  /* … while it is not up for longer than this; then when the link itself wants */
     CLIENT_SLEEP_MS = 1000,   /* the longest sleep */
 };
 

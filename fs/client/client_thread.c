@@ -324,10 +324,13 @@ static uint64_t run_link(struct client *client)
     due_ms = dial_run(client->dial, now_ms);
     bool up = link_state(dial_link(client->dial)) == LINK_UP;
     pthread_mutex_unlock(&client->mutex);
-    if (up || client->servers.count == 1)
+    if (up)
         client->dialed_ms = now_ms;
-    if (now_ms - client->dialed_ms >= CLIENT_PATIENCE_MS)
+    uint64_t trying_ms = now_ms - client->dialed_ms;
+    if (trying_ms >= CLIENT_PATIENCE_MS && client->servers.count > 1)
         hang_up(client, 0);
+    if (!up && trying_ms < CLIENT_EAGER_MS && due_ms > now_ms + CLIENT_LOOK_MS)
+        due_ms = now_ms + CLIENT_LOOK_MS; /* a connection that comes up shows only when one looks */
     return due_ms;
 }
 
