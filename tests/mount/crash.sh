@@ -49,7 +49,7 @@ kill_plain() {
     kill_hard "$(mount_pid "$mnt")"
     umount -l "$mnt"
     restarted=$(now_ms)
-    start_mount "$mnt" -o session_timeout=2s
+    start_mount "$mnt" -o session_timeout=5s
 }
 
 kill_embedded() {
@@ -93,7 +93,7 @@ rounds() { # KIND [away]
 }
 
 start_pactd
-start_mount "$mnt" -o session_timeout=2s
+start_mount "$mnt"
 rounds pactd
 rounds plain away
 stop_mount "$mnt"
