@@ -162,6 +162,13 @@ bool files_removed(struct files *files, const struct file *file, struct data **l
     return removed;
 }
 
+void files_set_removed(struct files *files, struct file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    file->removed = true;
+    pthread_mutex_unlock(&files->lock);
+}
+
 void files_set_last(struct files *files, struct file *file, struct data *last)
 {
     pthread_mutex_lock(&files->lock);

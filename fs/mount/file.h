@@ -45,6 +45,7 @@ bool files_is_open(struct files *files, fuse_ino_t ino);
 void files_changed(struct mount *mount, const struct changes *changes);
 /* Whether a file was removed; *last is then its data (a count for the caller), if asked for. */
 bool files_removed(struct files *files, const struct file *file, struct data **last);
+void files_set_removed(struct files *files, struct file *file);
 /* Gives a removed file new data (a count is taken). */
 void files_set_last(struct files *files, struct file *file, struct data *last);
 

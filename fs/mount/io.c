@@ -18,42 +18,41 @@ static bool is_write(int flags)
     return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 }
 
-/* The data to open with, and whether it may be: a count for the caller. */
-static int data_to_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, int flags, struct data **data)
+/* The data to open with, and whether it may be: a count for the caller. A removed file can still be read. */
+static int data_to_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, int flags, struct data **data,
+                        bool *removed)
 {
     struct node_stat stat;
+    *removed = false;
     if (control_is(ino))
         return control_text(mount, ino, data);
-    const struct state *state = client_lock(mount->client);
-    const struct node *node = state_node(state, znode_of(mount, ino));
-    if (node) {
-        node_stat(node, &stat);
-        *data = data_ref(node_data(node));
-    }
-    client_unlock(mount->client);
-    if (!node)
-        return ERR_NO_NODE;
-    int code = access_check(req, &stat, access_of_flags(flags));
-    if (code)
+    int code = mount_data(mount, znode_of(mount, ino), &stat, data, removed);
+    if (!code)
+        code = *removed && is_write(flags) ? ERR_NO_NODE : access_check(req, &stat, access_of_flags(flags));
+    if (code) {
         data_unref(*data);
+        *data = NULL;
+    }
     return code;
 }
 
 int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool unborn)
 {
     struct data *data = NULL;
-    bool writes = is_write(fi->flags);
+    bool writes = is_write(fi->flags), removed = false;
     int code = writes ? mount_writable(mount) : ERR_OK;
     if (!code && writes && control_is(ino))
         code = control_writable(control_kind(ino)) ? ERR_OK : ERR_ACCESS;
     if (!code)
-        code = data_to_open(mount, req, ino, fi->flags, &data);
+        code = data_to_open(mount, req, ino, fi->flags, &data, &removed);
     if (code)
         return code;
     struct handle *handle = handle_new(mount, ino, false, data);
     data_unref(data);
     if (!handle)
         return ERR_TOO_MANY;
+    if (removed)
+        files_set_removed(mount->files, handle->file);
     handle->writable = writes;
     handle->unborn = unborn;
     handle->staged.tgid = writes ? process_of(fuse_req_ctx(req)->pid) : 0;
@@ -82,7 +81,7 @@ static void open_now(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mount *mount = mount_of(req);
     int code = io_open(mount, req, ino, fi, false);
     if (code)
-        reply_code(req, code);
+        reply_inode_code(req, code);
     else if (fuse_reply_open(req, fi))
         io_close(mount, fi->fh);
 }

@@ -8,6 +8,7 @@
 #include "fs/mount/access.h"
 #include "fs/mount/control.h"
 #include "fs/mount/file.h"
+#include "fs/mount/found.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
 #include "fs/mount/template.h"
@@ -38,6 +39,8 @@ static int find(struct mount *mount, fuse_req_t req, uint64_t parent_id, const c
     if (node) {
         node_stat(node, stat);
         code = ERR_OK;
+        if (stat->kind != KIND_DIRECTORY)
+            found_add(mount->found, stat, node_data(node));
     }
     client_unlock(mount->client);
     if (!parent)
@@ -144,17 +147,19 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-    struct mount *mount = mount_of(req);
     char target[LIMIT_PATH_BYTES + 1];
-    const struct state *state = client_lock(mount->client);
-    const struct node *node = state_node(state, znode_of(mount, ino));
-    size_t len = node ? data_read(node_data(node), 0, target, LIMIT_PATH_BYTES) : 0;
-    client_unlock(mount->client);
+    struct node_stat stat;
+    struct data *data;
+    bool removed;
+    int code = mount_data(mount_of(req), znode_of(mount_of(req), ino), &stat, &data, &removed);
+    if (code) {
+        reply_inode_code(req, code);
+        return;
+    }
+    size_t len = data_read(data, 0, target, LIMIT_PATH_BYTES);
     target[len] = 0;
-    if (len)
-        fuse_reply_readlink(req, target);
-    else
-        reply_code(req, ERR_NO_NODE);
+    data_unref(data);
+    fuse_reply_readlink(req, target);
 }
 
 /* The tree lives in memory: what there is room for is the machine's memory, or what a quota on the root allows. */

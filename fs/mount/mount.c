@@ -4,6 +4,7 @@
 
 #include "fs/mount/control.h"
 #include "fs/mount/file.h"
+#include "fs/mount/found.h"
 #include "fs/mount/inode.h"
 
 struct mount *mount_of(fuse_req_t req)
@@ -31,6 +32,20 @@ int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat)
     return node ? ERR_OK : ERR_NO_NODE;
 }
 
+int mount_data(struct mount *mount, uint64_t id, struct node_stat *stat, struct data **data, bool *removed)
+{
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, id);
+    *data = NULL;
+    if (node) {
+        node_stat(node, stat);
+        *data = data_ref(node_data(node));
+    }
+    client_unlock(mount->client);
+    *removed = !node;
+    return node || found_find(mount->found, id, stat, data) ? ERR_OK : ERR_NO_NODE;
+}
+
 bool mount_visible(struct mount *mount, const struct node_stat *stat)
 {
     return !stat->unborn_of || stat->unborn_of == atomic_load(&mount->own_session) ||
@@ -46,6 +61,14 @@ void mount_drop_pages(struct mount *mount, uint64_t id)
 void reply_code(fuse_req_t req, int code)
 {
     fuse_reply_err(req, code ? error_errno(code) : 0);
+}
+
+void reply_inode_code(fuse_req_t req, int code)
+{
+    if (code == ERR_NO_NODE)
+        fuse_reply_err(req, ESTALE);
+    else
+        reply_code(req, code);
 }
 
 void reply_entry(fuse_req_t req, const struct node_stat *stat)

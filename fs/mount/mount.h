@@ -6,7 +6,7 @@
  * never uses up the FUSE threads.
  *
  * Locks, in the order in which they may be taken: a handle's, then one of client_lock, that of the files (file.h), of
- * the inodes (inode.h) or of the templates (template.h). Nothing is sent to the kernel under any of the last four. */
+ * the inodes (inode.h), those found last or templates. Nothing is sent to the kernel under any of the last four. */
 #ifndef PACT_MOUNT_H
 #define PACT_MOUNT_H
 
@@ -28,6 +28,7 @@ struct mount {
     struct inodes *inodes;         /* what the kernel knows: inode.h */
     struct files *files;           /* open files: file.h */
     struct handles *handles;       /* open descriptions of files and directories: handle.h */
+    struct found *found;           /* files just looked up: found.h */
     struct templates *templates;   /* names with tokens, for a moment after the create: template.h */
     struct ghosts *_Atomic ghosts; /* NULL until the mount answers */
     _Atomic uint64_t staged_bytes; /* of all handles together; at most LIMIT_STAGED_BYTES */
@@ -53,8 +54,14 @@ bool mount_visible(struct mount *mount, const struct node_stat *stat);
  * with a request to write a mapped page. */
 void mount_drop_pages(struct mount *mount, uint64_t id);
 
+/* A file's or symlink's stat and data (a count for the caller): as the tree has it, or, if it was removed after it was
+ * looked up, as it was then. ERR_OK or ERR_NO_NODE. */
+int mount_data(struct mount *mount, uint64_t id, struct node_stat *stat, struct data **data, bool *removed);
+
 /* Replies with the errno of a code; ERR_OK is success. */
 void reply_code(fuse_req_t req, int code);
+/* The same for a call on an inode that a name led to: if that is gone, the kernel looks the name up again (ESTALE). */
+void reply_inode_code(fuse_req_t req, int code);
 /* Replies with an entry, counting the lookup. */
 void reply_entry(fuse_req_t req, const struct node_stat *stat);
 

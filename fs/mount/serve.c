@@ -18,6 +18,7 @@
 
 #include "fs/mount/control.h"
 #include "fs/mount/file.h"
+#include "fs/mount/found.h"
 #include "fs/mount/handle.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/log.h"
@@ -343,13 +344,15 @@ int mount_start(const struct mount_options *options, struct mount **mount, char 
         .files = files_new(),
         .handles = handles_new(),
         .templates = templates_new(),
+        .found = found_new(),
         .read_only = options->read_only,
         .tokens = !options->literal,
         .linearizable = options->linearizable,
         .kernel_permissions = geteuid() == 0,
     };
     const struct mount *parts = &serving->mount;
-    int code = parts->inodes && parts->files && parts->handles && parts->templates ? ERR_OK : ERR_TOO_MANY;
+    bool whole = parts->inodes && parts->files && parts->handles && parts->templates && parts->found;
+    int code = whole ? ERR_OK : ERR_TOO_MANY;
     if (!code)
         code = open_client(serving, text, text_len);
     if (!code)
@@ -395,6 +398,7 @@ void mount_stop(struct mount *mount)
         ghosts_free(ghosts);
     handles_free(mount->handles);
     files_free(mount->files);
+    found_free(mount->found);
     templates_free(mount->templates);
     inodes_free(mount->inodes);
     free(serving);

@@ -78,8 +78,10 @@ static void reply_attr(fuse_req_t req, fuse_ino_t ino)
 static void finish_setattr(struct call *call, const struct result *result)
 {
     fuse_ino_t ino = inode_of(call->mount, call->stat.id);
-    if (result->code) {
-        reply_code(call->req, result->code);
+    /* Of an open file without a name nobody else will ever see the attributes. */
+    bool removed = result->code == ERR_NO_NODE && files_is_open(call->mount->files, ino);
+    if (result->code && !removed) {
+        reply_inode_code(call->req, result->code);
         return;
     }
     reply_attr(call->req, ino);

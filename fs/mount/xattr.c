@@ -79,7 +79,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     if (!code)
         code = access_check(req, &stat, R_OK);
     if (code) {
-        reply_code(req, code);
+        reply_inode_code(req, code);
         return;
     }
     if (has_prefix(name, VIRTUAL)) {
@@ -141,7 +141,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     if (node)
         reply_bytes(req, names, len, size);
     else
-        reply_code(req, ERR_NO_NODE);
+        reply_inode_code(req, ERR_NO_NODE);
     free(names);
 }
 
@@ -164,7 +164,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
     struct mount *mount = mount_of(req);
     int code = check_change(req, ino, name);
     if (code) {
-        reply_code(req, code);
+        reply_inode_code(req, code);
         return;
     }
     struct request request = {
@@ -176,7 +176,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
                           : flags & XATTR_REPLACE ? XATTR_MUST_REPLACE
                                                   : XATTR_ANY},
     };
-    call_submit(call_new(req, call_reply_code), &request);
+    call_submit(call_new(req, call_reply_inode_code), &request);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
@@ -184,10 +184,10 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     struct mount *mount = mount_of(req);
     int code = check_change(req, ino, name);
     if (code) {
-        reply_code(req, code);
+        reply_inode_code(req, code);
         return;
     }
     struct request request = {.kind = OP_REMOVE_XATTR,
                               .xattr = {.at = {.id = znode_of(mount, ino)}, .name = {name, strlen(name)}}};
-    call_submit(call_new(req, call_reply_code), &request);
+    call_submit(call_new(req, call_reply_inode_code), &request);
 }
