@@ -23,7 +23,7 @@ void path_split(struct bytes path, struct bytes *before, struct bytes *last)
     const char *slash = path.len == 0 ? NULL : memrchr(path.at, '/', path.len);
     if (slash == NULL) {
         *before = (struct bytes){"", 0};
-        *last = path;
+        *last = part(path, 0, path.len);
         return;
     }
     size_t len = (size_t)(slash - (const char *)path.at);

@@ -138,7 +138,8 @@ static struct bytes edited(struct model *model, struct bytes from, const struct 
     uint8_t *bytes = calloc(1, 4 * LIMIT_DATA_BYTES);
     size_t size = from.len;
     assert(bytes != NULL);
-    memcpy(bytes, from.at, size);
+    if (size > 0)
+        memcpy(bytes, from.at, size);
     *code = ERR_OK;
     for (size_t i = 0; i < op->count && *code == ERR_OK; i++) {
         const struct edit *edit = &op->edits[i];
@@ -148,7 +149,7 @@ static struct bytes edited(struct model *model, struct bytes from, const struct 
             *code = ERR_TOO_BIG;
         else if (edit->kind == EDIT_TRUNCATE && at < size)
             memset(bytes + at, 0, size - at);
-        else if (edit->kind != EDIT_TRUNCATE)
+        else if (edit->kind != EDIT_TRUNCATE && edit->data.len > 0)
             memcpy(bytes + at, edit->data.at, edit->data.len);
         if (edit->kind == EDIT_TRUNCATE || (edit->data.len > 0 && end > size))
             size = end;

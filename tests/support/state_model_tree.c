@@ -143,6 +143,7 @@ void model_name_result(struct result *result, const struct model_node *node, boo
 {
     result->id = node->s.id;
     result->name_len = name ? (uint32_t)node->name.len : 0;
-    memcpy(result->name, node->name.at, result->name_len);
+    if (result->name_len > 0)
+        memcpy(result->name, node->name.at, result->name_len);
     result->name[result->name_len] = '\0';
 }
