@@ -28,6 +28,25 @@ end_watch() {
     ended "$WATCHER" "the watcher"
 }
 
+# hold directory|open PATH: whoever comes there is stuck until release; several at once are hold.1, hold.2 …
+HOLDERS=()
+hold() {
+    local log=$WORK/hold.$((${#HOLDERS[@]} + 1))
+    : >"$log"
+    "$PACT_TESTS/ghost_hold" "$@" >"$log" &
+    HOLDERS+=("$!")
+    started "$log" "$!" 'held\|ready' "ghost_hold $*"
+}
+
+release() {
+    local pid
+    kill "${HOLDERS[@]}"
+    for pid in "${HOLDERS[@]}"; do
+        ended "$pid" ghost_hold
+    done
+    HOLDERS=()
+}
+
 # change KIND COUNT DIR...: what was done goes to $WORK/changes
 change() {
     "$PACT_TESTS/ghost_change" "$@" >"$WORK/changes" || fail "ghost_change $*"
