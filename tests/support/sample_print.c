@@ -263,6 +263,7 @@ void sample_print_message(FILE *to, const struct message *from)
         PRINT(heartbeat.sent_ms);
         PRINT(heartbeat.applied);
         PRINT(heartbeat.refusing);
+        PRINT(heartbeat.refusing);
         break;
     case MESSAGE_SYNC:
     case MESSAGE_SYNCED:
