@@ -216,7 +216,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     handle_drop(handle);
-    if (handle_owes(handle) && !handle->discarded) {
+    if (handle_owes(handle) && !handle->discarded && !handle->error) {
         begin_commit(handle, req, NULL, -1, finish_release);
         return;
     }

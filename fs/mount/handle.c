@@ -198,18 +198,16 @@ void handle_has_read(struct handle *handle, uint64_t offset, size_t len)
 
 /* --- writing --- */
 
-/* How much room the quotas above a znode leave for its data to grow. */
+/* Whether the quotas of the directories above a znode leave its data room to grow: as replica/state/quota.c. */
 static bool quota_allows(struct handle *handle, uint64_t growth)
 {
     struct node_stat stat;
     bool allowed = true;
     const struct state *state = client_lock(handle->mount->client);
     const struct node *node = state_node(state, handle->id);
-    if (node && handle->control == CONTROL_NONE)
-        node = node_parent(state, node);
-    for (; node && allowed; node = node_parent(state, node)) {
+    while (node && allowed && (node = node_parent(state, node))) {
         node_stat(node, &stat);
-        allowed = !stat.max_bytes || stat.subtree_bytes + growth <= stat.max_bytes;
+        allowed = !stat.max_bytes || stat.subtree_bytes - stat.size + growth <= stat.max_bytes;
     }
     client_unlock(handle->mount->client);
     return allowed;
