@@ -155,7 +155,7 @@ static int run_writer(struct writer *writer, const char *logs)
         writer->last[step] = error == 0 ? '+' : outcome_of(writer, error);
         note(writer, k, writer->last[step], error);
         if (error != 0)
-            usleep(2000); /* a mount that is away fails at once: no need to fill the log */
+            usleep(10000); /* a mount that is away fails at once: no need to fill the log */
     }
     return writer->fault;
 }

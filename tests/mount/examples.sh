@@ -81,7 +81,7 @@ for contender in "${contenders[@]}"; do
     check "a contender gets its turn" wait "$contender"
 done
 check "one at a time" diff "$work/turns" <(for contender in "${contenders[@]}"; do echo in && echo out; done)
-check "the queue is empty again" rmdir "$work/b/lock"
+check "the queue is empty again" rmdir "$work/a/lock"
 check "queue-lock passes the exit status on" not examples/queue-lock "$work/a/lock" false
 
 registry=$work/a/services/web
