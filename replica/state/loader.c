@@ -298,7 +298,9 @@ static bool settle_all(const struct state *state, uint64_t count)
     uint32_t depth = 0;
     uint64_t settled = 1;
     const struct node *node = first_leaf(state->root, &depth);
-    for (; settle(node, depth) && node != state->root; settled++) {
+    for (; node != state->root; settled++) {
+        if (!settle(node, depth))
+            return false;
         if (node->next != NULL) {
             node = first_leaf(node->next, &depth);
         } else {
@@ -306,7 +308,7 @@ static bool settle_all(const struct state *state, uint64_t count)
             depth--;
         }
     }
-    return node == state->root && settled == count;
+    return settle(node, depth) && settled == count;
 }
 
 static bool assemble(struct snapshot_loader *loader)

@@ -72,7 +72,7 @@ static void get_tail(struct reader *in, struct node *node, const struct tail *ta
         node->more->attr.xattrs = blob_new(xattrs.at, xattrs.len);
     if (data.len > 0)
         node->attr.data = data_new(data.at, data.len);
-    in->bad |= xattrs.len > 0 && node->more->attr.xattrs->hash != tail->xattrs_hash;
+    in->bad |= tail->xattrs_hash != (xattrs.len > 0 ? node->more->attr.xattrs->hash : 0);
     in->bad |= data_hash(node->attr.data) != tail->data_hash;
 }
 
