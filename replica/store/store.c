@@ -174,12 +174,14 @@ static int load_files(struct store *store, const struct listing *listing)
     return code;
 }
 
-static int load_or_create(struct store *store, const struct listing *listing)
+/* *fresh: there is nothing yet to recover. */
+static int load_or_create(struct store *store, const struct listing *listing, bool *fresh)
 {
     bool found, begun;
     int code = meta_load(store, &found, &begun);
     if (code != ERR_OK)
         return code;
+    *fresh = !begun;
     if (begun)
         return load_files(store, listing);
     bool first_only = found && listing->segment_count == 1 && listing->segments[0] == 1;
@@ -229,17 +231,18 @@ static void buffer_make(struct store *store)
 static int load(struct store *store, bool helper)
 {
     struct listing listing = {0};
+    bool fresh = false;
     int code = remove_leftovers(store);
     if (code == ERR_OK)
         code = list_directory(store, &listing);
     if (code == ERR_OK)
-        code = load_or_create(store, &listing);
+        code = load_or_create(store, &listing, &fresh);
     free(listing.segments);
     free(listing.snapshots);
     if (code != ERR_OK)
         return code;
     buffer_make(store);
-    code = log_recover(store);
+    code = fresh ? ERR_OK : log_recover(store);
     if (code == ERR_OK)
         code = adopt_snapshot_ahead(store);
     if (code == ERR_OK)

@@ -317,6 +317,9 @@ static bool check_snapshots(struct store_model *model, struct store *store)
     if (!known)
         return trouble(model, "the newest snapshot is of %llu, not %llu", (unsigned long long)newest,
                        (unsigned long long)model->snapshot);
+    if (newest > store_last_zxid(store))
+        return trouble(model, "the newest snapshot is of %llu, but the log ends at %llu", (unsigned long long)newest,
+                       (unsigned long long)store_last_zxid(store));
     if (base > newest)
         return trouble(model, "the log begins at %llu, but the newest snapshot is of %llu", (unsigned long long)base,
                        (unsigned long long)newest);
