@@ -108,11 +108,23 @@ static uint64_t current(struct mount *mount, uint64_t parent_id, const char *nam
     return stat.id;
 }
 
-static void reply_node(struct mount *mount, fuse_req_t req, uint64_t id, enum node_kind kind)
+/* With timeouts of 0. */
+static void fill_entry(struct mount *mount, uint64_t id, enum node_kind kind, struct fuse_entry_param *entry)
 {
     struct node_stat stat;
     stat_or_remains(mount, id, kind, &stat);
-    reply_entry(req, &stat);
+    *entry = (struct fuse_entry_param){.ino = inode_of(mount, id)};
+    inode_attr(mount, &stat, &entry->attr);
+    inodes_count_ghost(mount->inodes, id);
+    inodes_told(mount->inodes, id, &entry->attr);
+}
+
+static void reply_node(struct mount *mount, fuse_req_t req, uint64_t id, enum node_kind kind)
+{
+    struct fuse_entry_param entry;
+    fill_entry(mount, id, kind, &entry);
+    if (fuse_reply_entry(req, &entry))
+        inodes_count(mount->inodes, id, -1);
 }
 
 void ghost_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -181,15 +193,12 @@ static void set_ghost_handle(struct fuse_file_info *fi)
 void ghost_create(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name, struct fuse_file_info *fi)
 {
     struct asked asked;
-    struct node_stat stat;
     struct fuse_entry_param entry;
     if (!ask(mount, req, parent, name, &asked) ||
         !expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == KIND_FILE))
         return;
     set_ghost_handle(fi);
-    stat_or_remains(mount, asked.id, KIND_FILE, &stat);
-    inode_entry(mount, &stat, &entry);
-    entry.attr_timeout = entry.entry_timeout = 0;
+    fill_entry(mount, asked.id, KIND_FILE, &entry);
     if (fuse_reply_create(req, &entry, fi))
         inodes_count(mount->inodes, asked.id, -1);
 }

@@ -12,6 +12,7 @@
 struct inode {
     uint64_t id;
     uint64_t lookups; /* what the kernel owes in FORGETs */
+    bool seen;        /* by others than ghosts */
     bool paged;
     mode_t mode; /* 0: nothing told yet */
     uid_t uid;
@@ -85,6 +86,7 @@ void inodes_count(struct inodes *inodes, uint64_t id, int64_t by)
     if (inode) {
         uint64_t less = by < 0 ? (uint64_t)-by : 0;
         inode->lookups = by > 0 ? inode->lookups + (uint64_t)by : inode->lookups - less * (less <= inode->lookups);
+        inode->seen |= by > 0;
         if (!inode->lookups) {
             HASH_DEL(inodes->table, inode);
             free(inode);
@@ -93,10 +95,18 @@ void inodes_count(struct inodes *inodes, uint64_t id, int64_t by)
     pthread_mutex_unlock(&inodes->lock);
 }
 
+void inodes_count_ghost(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    find_or_add(inodes, id)->lookups++;
+    pthread_mutex_unlock(&inodes->lock);
+}
+
 bool inodes_known(struct inodes *inodes, uint64_t id)
 {
     pthread_mutex_lock(&inodes->lock);
-    bool known = find(inodes, id);
+    const struct inode *inode = find(inodes, id);
+    bool known = inode && inode->seen;
     pthread_mutex_unlock(&inodes->lock);
     return known;
 }

@@ -20,7 +20,10 @@ fuse_ino_t inode_of(const struct mount *mount, uint64_t id);
 uint64_t znode_of(const struct mount *mount, fuse_ino_t ino);
 
 void inodes_count(struct inodes *inodes, uint64_t id, int64_t by); /* + for each entry replied, - for FORGET */
-bool inodes_known(struct inodes *inodes, uint64_t id);             /* lookup count above zero, or the mount's root */
+void inodes_count_ghost(struct inodes *inodes, uint64_t id);       /* + for an entry replied to a ghost */
+/* Whether somebody may watch it: its lookup count is above zero, and not by ghosts alone; or it is the mount's root.
+ * (Whoever finds what a ghost has made looks it up once more: a ghost is told names with a timeout of 0.) */
+bool inodes_known(struct inodes *inodes, uint64_t id);
 
 /* The kernel may hold pages of this file (it is mapped), until inodes_take_paged says so and forgets it. */
 void inodes_set_paged(struct inodes *inodes, uint64_t id);
