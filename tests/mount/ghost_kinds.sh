@@ -211,10 +211,10 @@ told "a tree, from the leaves up" "
     1 IGNORED .
     0 DELETE,ISDIR tree"
 
-before=$(counter "$B" done)
+before=$(counter "$B" 'done')
 cp -r /usr/include/linux "$A/copy"
 announced
-(($(counter "$B" done) - before == 1)) || fail "$(($(counter "$B" done) - before)) ghosts for a tree"
+(($(counter "$B" 'done') - before == 1)) || fail "$(($(counter "$B" 'done') - before)) ghosts for a tree"
 pass "a tree of $(find "$A/copy" | wc -l) names that nobody has looked at: one ghost, for its top"
 
 [[ $(counter "$B" failed) == 0 ]] || fail "the kernel refused $(counter "$B" failed) ghosts"
