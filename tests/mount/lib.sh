@@ -96,7 +96,8 @@ ended() {
 
 start_pactd() {
     : >"$WORK/pactd.log"
-    "$PACT_BIN/pactd" --id 1 --data "$DATA" --ensemble "1=127.0.0.1:0:$PORT" "$@" 2>"$WORK/pactd.log" &
+    # Not from here, which may be in a mount.
+    (cd / && exec "$PACT_BIN/pactd" --id 1 --data "$DATA" --ensemble "1=127.0.0.1:0:$PORT" "$@" 2>"$WORK/pactd.log") &
     PACTD_PID=$!
     started "$WORK/pactd.log" "$PACTD_PID" 'serving on port' pactd
     PORT=$(sed -n 's/.*serving on port \([0-9]*\).*/\1/p' "$WORK/pactd.log")
@@ -115,7 +116,7 @@ mount_at() {
     shift 2
     mkdir -p "$mnt"
     : >"$mnt.log"
-    "$PACT_BIN/pactfs" "$servers" "$mnt" -f "$@" 2>"$mnt.log" &
+    (cd / && exec "$PACT_BIN/pactfs" "$servers" "$mnt" -f "$@" 2>"$mnt.log") &
     MOUNT_PIDS[$mnt]=$!
     started "$mnt.log" "${MOUNT_PIDS[$mnt]}" 'the mount answers' "the mount at $mnt"
 }
