@@ -99,10 +99,15 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
     size_t count = handle->stage.open ? stage_edits(&handle->stage, edits, &bytes) : 0;
     if (append)
         edits[count++] = *append;
-    struct request request = {
-        .kind = OP_WRITE,
-        .write = {.at = {.id = handle->id}, .version = NO_VERSION_CHECK, .edits = edits, .count = count},
+    struct op_set_attr times = {.at = {.id = handle->id}, .aversion = NO_VERSION_CHECK, .mask = ATTR_MTIME};
+    bool keeps_mtime = files_staged_mtime(handle->mount->files, handle, &times.mtime_ns);
+    struct request ops[] = {
+        {.kind = OP_WRITE,
+         .write = {.at = {.id = handle->id}, .version = NO_VERSION_CHECK, .edits = edits, .count = count}},
+        {.kind = OP_SET_ATTR, .set_attr = times},
     };
+    struct request request =
+        keeps_mtime ? (struct request){.kind = OP_MULTI, .multi = {.ops = ops, .count = 2}} : ops[0];
     handle_take(handle);
     pthread_mutex_unlock(&handle->lock); /* finish locks it, perhaps before the submission returns */
     call_submit(call, &request);

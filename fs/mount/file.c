@@ -184,6 +184,7 @@ void files_stage(struct files *files, struct handle *handle, bool staged, uint64
     struct file *file = handle->file;
     pthread_mutex_lock(&files->lock);
     handle->staged.size = size;
+    handle->staged.keeps_mtime = false; /* a write moves the time again */
     if (staged && !handle->staged.listed)
         DL_APPEND2(file->staged, handle, staged.prev, staged.next);
     else if (!staged && handle->staged.listed)
@@ -221,6 +222,29 @@ bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t 
     any = tgid && staged_by(files, ino, tgid, size);
     pthread_mutex_unlock(&files->lock);
     return any;
+}
+
+void files_set_mtime(struct files *files, fuse_ino_t ino, int64_t mtime_ns)
+{
+    struct handle *handle;
+    pthread_mutex_lock(&files->lock);
+    struct file *file = find(files, ino);
+    if (file)
+        DL_FOREACH2(file->staged, handle, staged.next)
+        {
+            handle->staged.keeps_mtime = true;
+            handle->staged.mtime_ns = mtime_ns;
+        }
+    pthread_mutex_unlock(&files->lock);
+}
+
+bool files_staged_mtime(struct files *files, const struct handle *handle, int64_t *mtime_ns)
+{
+    pthread_mutex_lock(&files->lock);
+    bool keeps = handle->staged.keeps_mtime;
+    *mtime_ns = handle->staged.mtime_ns;
+    pthread_mutex_unlock(&files->lock);
+    return keeps;
 }
 
 /* --- waiting for a RELEASE --- */

@@ -26,8 +26,10 @@ struct file {
 
 /* A handle's place in its file's list. */
 struct staged {
-    uint64_t size; /* bytes, as the writer sees the file */
-    pid_t tgid;    /* the writer's thread group */
+    uint64_t size;    /* bytes, as the writer sees the file */
+    pid_t tgid;       /* the writer's thread group */
+    bool keeps_mtime; /* utimes came after the last write: the commit sets that time */
+    int64_t mtime_ns;
     bool listed;
     struct handle *prev, *next;
 };
@@ -53,6 +55,11 @@ void files_set_last(struct files *files, struct file *file, struct data *last);
 void files_stage(struct files *files, struct handle *handle, bool staged, uint64_t size);
 /* The size of a file as the thread group of `tid` has staged it. False: it has staged nothing there. */
 bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size);
+
+/* utimes on a file with staged writes (cp -p, tar, rsync): what is staged by now is committed with this time. */
+void files_set_mtime(struct files *files, fuse_ino_t ino, int64_t mtime_ns);
+/* The mtime with which a handle's staged writes are to be committed; false: that of the commit. */
+bool files_staged_mtime(struct files *files, const struct handle *handle, int64_t *mtime_ns);
 
 void files_set_closing(struct files *files, struct file *file, bool closing);
 /* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,

@@ -84,6 +84,8 @@ static void finish_setattr(struct call *call, const struct result *result)
         reply_inode_code(call->req, result->code);
         return;
     }
+    if (call->finish_value & ATTR_MTIME)
+        files_set_mtime(call->mount->files, ino, call->stat.mtime_ns);
     reply_attr(call->req, ino);
 }
 
@@ -135,6 +137,8 @@ static void submit(fuse_req_t req, uint64_t id, const struct stat *attr, int to_
     request = count == 2 ? (struct request){.kind = OP_MULTI, .multi = {ops, 2}} : ops[0];
     struct call *call = call_new(req, finish_setattr);
     call->stat.id = id;
+    call->stat.mtime_ns = set.mtime_ns;
+    call->finish_value = (int)set.mask;
     call_submit(call, &request);
 }
 
