@@ -27,7 +27,6 @@
 
 enum {
     FUSE_THREADS = 4,
-    READY_WAIT_MS = 10000, /* for the tree, as long as it does not grow */
     WAKE_MS = 10,
     /* Mappings of FOPEN_DIRECT_IO files (Linux 6.6); libfuse 3.14 knows 32 flags only. An older kernel ignores it. */
     DIRECT_IO_ALLOW_MMAP_IN_FLAGS2 = 1u << (36 - 32),
@@ -249,14 +248,15 @@ static void end_loop(struct serving *serving)
 
 /* --- start --- */
 
-/* Waits for the tree; a big one that is still coming is waited for. */
+/* Waits for the tree, op_timeout at most; a big one that is still coming is waited for. */
 static int wait_for_tree(struct serving *serving, char *text, size_t text_len)
 {
+    uint32_t given_ms = serving->options->op_timeout_ms, wait_ms = given_ms ? given_ms : DEFAULT_OP_TIMEOUT_MS;
     uint64_t copied;
     int code;
     do {
         copied = atomic_load(&serving->copied);
-        code = client_wait_ready(serving->mount.client, READY_WAIT_MS);
+        code = client_wait_ready(serving->mount.client, wait_ms);
     } while (code == ERR_UNREACHABLE && atomic_load(&serving->copied) != copied);
     if (code)
         snprintf(text, text_len, "%s: %s", serving->options->name, error_text(code));

@@ -114,7 +114,7 @@ stop_pactd() {
 mount_at() {
     local mnt=$1 servers=$2
     shift 2
-    mkdir -p "$mnt"
+    [[ -d $mnt ]] || mkdir -p "$mnt" 2>/dev/null # a dead mount is there and cannot be looked at
     : >"$mnt.log"
     (cd / && exec "$PACT_BIN/pactfs" "$servers" "$mnt" -f "$@" 2>"$mnt.log") &
     MOUNT_PIDS[$mnt]=$!
