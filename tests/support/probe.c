@@ -218,7 +218,7 @@ struct message probe_attach_message(const struct probe *probe, const char *name)
     struct message_attach *attach = &message.attach;
     attach->state_version_min = STATE_VERSION_MIN;
     attach->state_version_max = STATE_VERSION;
-    attach->timeout_ms = 10000;
+    attach->timeout_ms = 60000;
     attach->host = (struct bytes){"probe", 5};
     attach->pid = 1;
     attach->session = probe->session;
