@@ -214,6 +214,7 @@ void journal_free(struct journal *journal);
 /* Around each change of ephemeral_owner, unborn_of, ttl_ms and container. */
 void lifetime_unindex(struct state *state, struct node *node);
 void lifetime_index(struct state *state, struct node *node);
+void lifetime_forget(struct state *state, struct node *node); /* it is no longer part of the tree */
 /* ERR_OK if a znode of this kind and these children may get this lifetime from that session. */
 int lifetime_check(const struct lifetime *lifetime, const struct node *node, uint64_t session);
 
@@ -228,7 +229,8 @@ void session_init(struct state *state); /* the tables */
 struct session *session_find(const struct state *state, uint64_t id);
 struct session *session_find_nonce(const struct state *state, const uint8_t *nonce);
 struct session *session_new(struct state *state, const struct session_info *info); /* not yet in the digest */
-void session_remove(struct state *state, struct session *session);                 /* owns nothing any more */
+void session_sort(struct state *state); /* by id: new ones are so by themselves, those of a snapshot not */
+void session_remove(struct state *state, struct session *session); /* owns nothing any more */
 void session_free(struct session *session);
 /* Around each change of what digest_session covers; the first lets cursors write it as it was. */
 void session_before_change(struct state *state, struct session *session);

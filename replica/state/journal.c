@@ -129,8 +129,8 @@ static void restore(struct state *state, struct node *node, struct image *image)
         directory->attr = image->more.attr;
         directory->touched_zxid = image->more.touched_zxid;
     }
-    node_trim(node);
     lifetime_index(state, node);
+    node_trim(node);
     image_drop(image, true);
 }
 
@@ -142,7 +142,7 @@ static void undo(struct state *state, struct step *step)
         restore(state, node, &state->journal.images[step->image]);
         break;
     case STEP_ADD:
-        lifetime_unindex(state, node);
+        lifetime_forget(state, node);
         table_remove(&state->by_id, &node->by_id);
         node_free(node);
         break;

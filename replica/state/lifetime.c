@@ -36,10 +36,16 @@ void lifetime_unindex(struct state *state, struct node *node)
         count_owned(state, &more->attr, false);
     hook_remove(&more->owned);
     hook_remove(&more->unborn);
-    hook_remove(&more->due);
 }
 
-/* New znodes have the highest id, so the place is nearly always the end. */
+void lifetime_forget(struct state *state, struct node *node)
+{
+    lifetime_unindex(state, node);
+    if (node->more != NULL)
+        hook_remove(&node->more->due);
+}
+
+/* What gets a TTL is mostly new and has the highest id, so the place is near the end. */
 static void index_due(struct state *state, struct more *more)
 {
     struct hook *before = &state->due;
@@ -58,7 +64,10 @@ void lifetime_index(struct state *state, struct node *node)
     if (more->attr.unborn_of != 0)
         hook_insert(&more->unborn, &session_find(state, more->attr.unborn_of)->unborn);
     count_owned(state, &more->attr, true);
-    if (may_become_due(node))
+    bool listed = !hook_alone(&more->due), due = may_become_due(node);
+    if (listed && !due)
+        hook_remove(&more->due);
+    if (due && !listed)
         index_due(state, more);
 }
 

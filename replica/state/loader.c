@@ -323,6 +323,7 @@ static bool assemble(struct snapshot_loader *loader)
     table_reserve(&state->by_name, loader->count);
     if (!adopt_all(state, loader->orphans, loader->count) || !settle_all(state, loader->count))
         return false;
+    session_sort(state);
     state->sessions_sum = digest_all_sessions(state);
     return state_digest(state) == loader->digest;
 }

@@ -2,6 +2,8 @@
 #include "replica/state/record.h"
 #include "replica/state/wire.h"
 
+#define COUNTER_MAX ((uint64_t)INT64_MAX) /* counting on from here never runs over */
+
 /* What the head says of the bytes that follow it. */
 struct tail {
     uint32_t xattrs_len, data_len;
@@ -160,8 +162,9 @@ int record_read_session(struct bytes from, struct state *state)
     struct bytes host = get_bytes(&in, get_u8(&in));
     uint32_t results = get_u32(&in);
     bool bad = in.bad || host_check(host) != ERR_OK || timeout_check(info.timeout_ms) != ERR_OK;
-    if (bad || info.id == 0 || info.id >= state->next_session || state->sessions_by_id.count >= LIMIT_SESSIONS ||
-        session_find(state, info.id) != NULL || session_find_nonce(state, info.nonce) != NULL)
+    if (bad || info.id == 0 || info.id >= state->next_session || info.last_number > COUNTER_MAX ||
+        state->sessions_by_id.count >= LIMIT_SESSIONS || session_find(state, info.id) != NULL ||
+        session_find_nonce(state, info.nonce) != NULL)
         return ERR_CORRUPT;
     memcpy(info.host, host.at, host.len);
     struct session *session = session_new(state, &info);
@@ -182,6 +185,7 @@ int record_read_globals(struct bytes from, struct state *state)
         return ERR_CORRUPT;
     if (state->version < STATE_VERSION_MIN || state->version > STATE_VERSION)
         return ERR_BAD_FORMAT;
-    bool sane = state->next_id > ROOT_ID && state->next_id <= LIMIT_NODE_ID + 1 && state->next_session > 0;
+    bool sane = state->next_id > ROOT_ID && state->next_id <= LIMIT_NODE_ID + 1 && state->next_session > 0 &&
+                state->next_session <= COUNTER_MAX;
     return sane ? ERR_OK : ERR_CORRUPT;
 }

@@ -65,14 +65,24 @@ struct session *session_next(const struct state *state, const struct session *se
     return session_at(state, session->order.next);
 }
 
-/* Sessions come in the order of their ids, but for those of a snapshot. */
-static void insert_ordered(struct state *state, struct session *session)
+static int compare_ids(const void *a, const void *b)
 {
-    struct hook *before = &state->sessions;
-    for (struct session *other; (other = session_at(state, before->prev)) != NULL; before = before->prev)
-        if (other->info.id < session->info.id)
-            break;
-    hook_insert(&session->order, before);
+    uint64_t first = (*(struct session *const *)a)->info.id, second = (*(struct session *const *)b)->info.id;
+    return (first > second) - (first < second);
+}
+
+void session_sort(struct state *state)
+{
+    size_t count = 0;
+    struct session **list = mem_new((state->sessions_by_id.count + 1) * sizeof(*list));
+    for (struct session *session = session_first(state); session != NULL; session = session_next(state, session))
+        list[count++] = session;
+    qsort(list, count, sizeof(*list), compare_ids);
+    for (size_t i = 0; i < count; i++) {
+        hook_remove(&list[i]->order);
+        hook_insert(&list[i]->order, &state->sessions);
+    }
+    free(list);
 }
 
 struct session *session_new(struct state *state, const struct session_info *info)
@@ -82,7 +92,7 @@ struct session *session_new(struct state *state, const struct session_info *info
     session->changed_zxid = state->zxid;
     hook_init(&session->owned);
     hook_init(&session->unborn);
-    insert_ordered(state, session);
+    hook_insert(&session->order, &state->sessions);
     table_insert(&state->sessions_by_id, &session->by_id);
     table_insert(&state->sessions_by_nonce, &session->by_nonce);
     return session;

@@ -112,7 +112,7 @@ void tree_add(struct state *state, struct node *node)
 void tree_remove(struct state *state, struct node *node)
 {
     assert(node_children(node) == 0 && node->attr.touch != 0);
-    lifetime_unindex(state, node);
+    lifetime_forget(state, node);
     table_remove(&state->by_id, &node->by_id);
     journal_step(state, STEP_REMOVE, node);
     node->attr.touch |= REMOVED;
