@@ -1,0 +1,146 @@
+#!/bin/bash
+# pactctl does what ZooKeeper's shell does, prints what scripts can read, and fails with one clear line: 1 if the
+# operation failed, 2 if its words are wrong.
+. "$(dirname "$0")/lib.sh"
+start_pactd
+ctl() { "$PACT_BIN/pactctl" -s "$SERVERS" "$@"; }
+
+# gives NAME EXPECTED COMMAND...: what it prints
+gives() {
+    local name=$1 expected=$2 got
+    shift 2
+    got=$("$@" 2>&1)
+    check "$name" test "$got" = "$expected" || printf '#   expected: %q\n#   got:      %q\n' "$expected" "$got"
+}
+
+# exits STATUS LINE COMMAND...: with this status, and one line that holds LINE
+exits() {
+    local status=$1 line=$2 got=0
+    shift 2
+    "$@" >"$WORK/out" 2>&1 </dev/null || got=$?
+    check "exit $status: ${*:2}" test "$got $(wc -l <"$WORK/out")" = "$status 1"
+    check "  and says: $line" grep -qF -- "$line" "$WORK/out"
+}
+
+# --- creating, reading, writing ---
+
+gives "create a directory" /app ctl create /app
+gives "create a file" /app/name ctl create /app/name web
+gives "get" web ctl get /app/name
+gives "create -s" /app/job-0000000000 ctl create -s /app/job- one
+gives "create -s again" /app/job-0000000001 ctl create -s /app/job-
+gives "set" "" ctl set --if-version 0 /app/name 'two words'
+gives "what set wrote" 'two words' ctl get /app/name
+gives "set from standard input" "" bash -c 'printf "a\0b" | "$@"' - "$PACT_BIN/pactctl" -s "$SERVERS" set /app/name -
+check "every byte comes back" cmp <(ctl get /app/name) <(printf 'a\0b')
+gives "an empty value" "" ctl set /app/name ''
+gives "ls" $'job-0000000000\njob-0000000001\nname' ctl ls /app
+gives "ls -R" $'/app\n/app/job-0000000000\n/app/job-0000000001\n/app/name' ctl ls -R
+check "stat: three versions" grep -qx 'version  *3' <(ctl stat /app/name)
+check "stat: ZooKeeper's names" grep -qx 'dataLength  *0' <(ctl stat /app/name)
+gives "a directory with data" /app/d ctl create -d /app/d inner
+gives "which get reads" inner ctl get /app/d
+gives "any byte in a name" $'/app/\x01 \xff' ctl create $'/app/\x01 \xff'
+gives "rm of it" "" ctl rm $'/app/\x01 \xff'
+
+# --- what is refused ---
+
+exits 1 "/app/name: the version is not the expected one" ctl set --if-version 1 /app/name x
+exits 1 "/nope: no such znode" ctl get /nope
+exits 1 "/app/name: the name exists already" ctl create /app/name
+exits 1 "/app: the directory is not empty" ctl rm /app
+exits 1 "/: in use" ctl rm /
+exits 1 "/app/name/x: not a directory" ctl create /app/name/x
+exits 2 "create: bad option or value" ctl create -t 0s /t
+exits 2 "create: bad option or value" ctl create -t 5parsecs /t
+exits 2 "set: bad option or value" ctl set --if-version -3 /app/name x
+exits 2 "set takes a path and a value" ctl set /app/name
+exits 2 "no command frobnicate" ctl frobnicate
+exits 2 "bad option" "$PACT_BIN/pactctl" --frobnicate
+exits 2 "which command?" "$PACT_BIN/pactctl"
+exits 1 "nowhere" "$PACT_BIN/pactctl" -s embedded:"$WORK/nowhere" ls
+head -c 1048577 /dev/zero >"$WORK/large"
+check "a value over 1 MiB" not ctl set /app/name - <"$WORK/large"
+gives "changed nothing" "" ctl get /app/name
+
+# --- transactions ---
+
+printf '%s\n' '# a comment' 'check --if-version 3 /app/name' "create /app/t 'quoted \"value\"'" '' \
+    'set /app/name "with # and \" in it"' 'rm /app/job-0000000000' 'check --absent /app/gone' >"$WORK/txn"
+check "txn: all" ctl txn "$WORK/txn"
+gives "its create" 'quoted "value"' ctl get /app/t
+gives "its set" 'with # and " in it' ctl get /app/name
+exits 1 "line 2: the version is not the expected one; nothing was done" ctl txn "$WORK/txn"
+printf 'create /app/u x\nrm /nope\n' >"$WORK/txn"
+exits 1 "line 2: no such znode; nothing was done" ctl txn "$WORK/txn"
+exits 1 "/app/u: no such znode" ctl get /app/u
+printf 'create "/app/v\n' >"$WORK/txn"
+check "txn: an open quote" not ctl txn "$WORK/txn"
+
+# --- sessions, ephemerals, TTL ---
+
+"$PACT_BIN/pactctl" -s "$SERVERS" create -e /app/alive >"$WORK/said.alive" &
+alive=$!
+check "create -e" eventually ctl stat /app/alive
+check "says its path while it holds it" grep -qx /app/alive "$WORK/said.alive"
+check "sessions lists its holder" grep -q " $alive " <(ctl sessions)
+kill "$alive"
+wait "$alive"
+check "gone with its session" not ctl stat /app/alive
+"$PACT_BIN/pactctl" -s "$SERVERS" create -e /app/alive >/dev/null &
+alive=$!
+check "create -e again" eventually ctl stat /app/alive
+exits 1 "an ephemeral znode cannot have children" ctl create /app/alive/child
+kill "$alive"
+wait "$alive"
+check "create -t" ctl create -t 200ms /app/brief
+check "goes by itself" eventually not ctl stat /app/brief
+check "create -c" ctl create -c /app/box
+check "a child" ctl create /app/box/x
+check "rm of it" ctl rm /app/box/x
+check "the container goes" eventually not ctl stat /app/box
+
+# --- watch ---
+
+"$PACT_BIN/pactctl" -s "$SERVERS" watch -r /app >"$WORK/events" 2>"$WORK/watching" &
+watch=$!
+"$PACT_BIN/pactctl" -s "$SERVERS" --json watch /app >"$WORK/events.json" 2>/dev/null &
+watch_json=$!
+check "watch begins" eventually grep -q 'watching /app' "$WORK/watching"
+watches() { ctl --json status | grep -q '"mounts":2'; }
+check "both watch" eventually watches
+ctl create /app/w >/dev/null
+ctl create /app/w/f 1 >/dev/null
+ctl set /app/w/f 2
+printf 'rm /app/w/f\nrm /app/w\n' | ctl txn - >/dev/null
+ctl create /elsewhere >/dev/null
+ctl create /app/last >/dev/null
+check "the last change is told" eventually grep -qx 'created /app/last' "$WORK/events"
+gives "every change, in order, and no other" \
+    $'created /app/w\ncreated /app/w/f\nchanged /app/w/f\ndeleted /app/w/f\ndeleted /app/w\ncreated /app/last' \
+    cat "$WORK/events"
+check "without -r: children only, as JSON" eventually grep -q '"event":"created","path":"/app/last"' "$WORK/events.json"
+check "  not what is below them" not grep -q '/app/w/f' "$WORK/events.json"
+kill "$watch" "$watch_json"
+wait "$watch" "$watch_json"
+
+# --- status, digest, JSON ---
+
+check "status --json" grep -qE '"leader":1,"epoch":[0-9]+,"members":\[\{"id":1,"role":"leader"' <(ctl --json status)
+digest_of() { sed 's/.*"digest":"\([^"]*\).*/\1/'; }
+gives "digest agrees with status" "$(ctl --json status | digest_of)" digest_of < <(ctl --json digest)
+check "sync prints the zxid" grep -qxE '0x[0-9a-f]+' <(ctl sync)
+check "stat --json" grep -q '"version":4' <(ctl --json stat /app/name)
+
+# --- many ---
+
+for ((i = 0; i < 1500; i++)); do echo "create /app/many$i"; done >"$WORK/txn"
+exits 2 "more than 1024 operations" ctl txn "$WORK/txn"
+head -1000 "$WORK/txn" | check "txn of 1,000" ctl txn -
+gives "rm -r" "" ctl rm -r /app
+gives "left" elsewhere ctl ls
+gives "rm -r / leaves an empty root" "" ctl rm -r /
+gives "ls of it" "" ctl ls
+stop_pactd
+exits 1 "no replica can be reached" timeout 30 "$PACT_BIN/pactctl" -s "$SERVERS" ls
+finish
