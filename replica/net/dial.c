@@ -122,14 +122,21 @@ static bool drain(struct dial *dial, uint64_t now_ms)
     return true;
 }
 
+/* A connection made or lost takes the link with it. This is looked at before frames are received: those that a new
+ * connection has brought already belong to a new link. */
+static void check_carrier(struct dial *dial, uint64_t now_ms)
+{
+    const uint64_t connections = socket_connections(dial->socket);
+    if (connections == dial->connections)
+        return;
+    dial->connections = connections;
+    link_carrier_lost(dial->link, now_ms);
+}
+
 uint64_t dial_run(struct dial *dial, uint64_t now_ms)
 {
+    check_carrier(dial, now_ms);
     const bool more = drain(dial, now_ms);
-    const uint64_t connections = socket_connections(dial->socket);
-    if (connections != dial->connections) {
-        dial->connections = connections;
-        link_carrier_lost(dial->link, now_ms);
-    }
     const uint64_t next_ms = link_tick(dial->link, now_ms);
     /* A connection that only seems to live, as the other host is gone: a new one, by a new endpoint. */
     if (dial->silent && now_ms - dial->last_frame_ms >= LINK_HANDSHAKE_MS) {

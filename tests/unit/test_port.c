@@ -145,9 +145,9 @@ static void dial_with(struct client *client, const char *address, const struct l
         fail_msg("%s", text);
 }
 
-static int say(struct client *client, const char *text)
+static void say(struct client *client, const char *text)
 {
-    return link_send(dial_link(client->dial), text, strlen(text), now_ms());
+    assert_int_equal(link_send(dial_link(client->dial), text, strlen(text), now_ms()), ERR_OK);
 }
 
 /* --- the loop: one thread for both ends --- */
@@ -457,12 +457,14 @@ static void a_mount_that_is_dialed_anew_is_a_new_peer(void **state)
     struct server server;
     struct client client;
     serve(&server, "127.0.0.1:0");
-    for (unsigned round = 1; round <= 20; round++) {
+    for (unsigned round = 1; round <= 50; round++) {
         dial_with(&client, address_of(&server), &no_keys);
         watch(&server, &client);
         UNTIL(server.ups == round);
+        UNTIL(client.ups == 1);
         say(&client, "hello");
         UNTIL(client.messages == 1);
+        assert_int_equal(client.downs, 0);
         dial_close(client.dial);
         watch(&server, NULL);
         UNTIL(server.downs == round); /* it said goodbye */
