@@ -133,22 +133,18 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static int open_store(struct replica *replica, const char *data, char *text, size_t text_len)
+static int open_disk(struct replica *replica, const char *data, char *text, size_t text_len)
 {
     int failed = disk_posix_open(data, &replica->disk);
+    replica->disk_open = failed == 0;
+    if (failed == 0)
+        return ERR_OK;
     if (failed == -EBUSY) {
         snprintf(text, text_len, "%s is in use by another process", data);
         return ERR_BUSY;
     }
-    if (failed) {
-        snprintf(text, text_len, "%s: %s", data, strerror(-failed));
-        return failed == -EACCES || failed == -EPERM || failed == -EROFS ? ERR_ACCESS : ERR_IO;
-    }
-    replica->disk_open = true;
-    int code = store_open(&replica->disk, &(struct store_options){.helper = true}, &replica->store, text, text_len);
-    if (code == ERR_OK && *store_notice(replica->store))
-        report(REPORT_WARN, "%s", store_notice(replica->store));
-    return code;
+    snprintf(text, text_len, "%s: %s", data, strerror(-failed));
+    return failed == -EACCES || failed == -EPERM || failed == -EROFS ? ERR_ACCESS : ERR_IO;
 }
 
 static int open_port(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
@@ -204,18 +200,34 @@ static struct replica *new_replica(const struct replica_options *options)
     return replica;
 }
 
-static int open_parts(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
+/* From the disk into memory, and the epoch begun. */
+static int load(struct replica *replica, char *text, size_t text_len)
 {
-    int code = open_store(replica, options->data, text, text_len);
-    if (code == ERR_OK)
-        code = start_load(replica, text, text_len);
+    int code = store_open(&replica->disk, &(struct store_options){.helper = true}, &replica->store, text, text_len);
+    if (code != ERR_OK)
+        return code;
+    if (*store_notice(replica->store))
+        report(REPORT_WARN, "%s", store_notice(replica->store));
+    code = start_load(replica, text, text_len);
     if (code == ERR_OK)
         code = start_epoch(replica, text, text_len);
     if (code == ERR_OK)
         code = name_cluster(replica, text, text_len);
-    if (code == ERR_OK)
-        code = open_port(replica, options, text, text_len);
     return code;
+}
+
+static int open_parts(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
+{
+    char why[256] = "";
+    int code = open_disk(replica, options->data, text, text_len);
+    if (code != ERR_OK)
+        return code;
+    code = load(replica, why, sizeof why);
+    if (code != ERR_OK) {
+        snprintf(text, text_len, "%s: %s", options->data, why);
+        return code;
+    }
+    return open_port(replica, options, text, text_len);
 }
 
 int replica_open(const struct replica_options *options, struct replica **out, char *text, size_t text_len)
