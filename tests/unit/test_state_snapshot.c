@@ -196,7 +196,7 @@ static int forge(uint64_t id, size_t at, size_t len, uint64_t value)
     struct story *story = rich_story();
     struct parts parts = take(story->state);
     struct node_stat stat;
-    size_t record_len, xattrs = id == 3 ? 5 + 6 + 5 : 0;
+    size_t record_len = 0, xattrs = id == 3 ? 5 + 6 + 5 : 0;
     uint64_t digest;
     node_stat(state_node(story->state, id), &stat);
     uint8_t *record = node_record(&parts, id, &record_len);
