@@ -1,10 +1,19 @@
-/* attach.h - the mounts on their links: attaching, sessions, requests, heartbeats. */
+/* attach.h - the mounts on their links: attaching, sessions (attach.c), and what they say then (messages.c). */
 #ifndef PACT_ATTACH_H
 #define PACT_ATTACH_H
 
 #include "replica/pactd/runtime.h"
 
-struct port_events attach_events(struct replica *replica);
+/* Makes and ends attachments, and hears what they say. */
+struct port_events messages_events(struct replica *replica);
+
+/* ATTACH: it attaches, waits for its session to be made, or is refused. */
+void attach_request(struct replica *replica, struct attachment *attachment, const struct message_attach *attach);
+/* Says why, and leaves. */
+void attach_refuse(struct replica *replica, struct attachment *attachment, int code, const char *text);
+/* Nothing more is heard from it; what is queued still goes out. */
+void attach_leave(struct replica *replica, struct attachment *attachment);
+
 /* After each apply: sessions that came and went, and who waits for them. */
 void attach_applied(struct replica *replica, const struct entry *entry, const struct result *result);
 /* What was proposed and is not durable never was: the disk is full. Then, when there is space again, the mounts send

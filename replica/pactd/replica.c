@@ -149,7 +149,7 @@ static int open_disk(struct replica *replica, const char *data, char *text, size
 
 static int open_port(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
 {
-    struct port_events events = attach_events(replica);
+    struct port_events events = messages_events(replica);
     int code =
         port_open(options->addresses, options->address_count, &options->keys, &events, &replica->port, text, text_len);
     if (code != ERR_OK)
