@@ -42,7 +42,5 @@ struct disk {
 /* The real one, on a directory made if missing (mode 0700) and locked: -EBUSY if another process has it. */
 int disk_posix_open(const char *directory, struct disk *disk);
 void disk_posix_close(struct disk *disk);
-/* One line for people on an error of disk_posix_open: which directory, and what is wrong with it. */
-void disk_posix_explain(const char *directory, int error, char *text, size_t text_len);
 
 #endif

