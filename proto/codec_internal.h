@@ -36,6 +36,13 @@ int parse(const ProtobufCMessageDescriptor *descriptor, struct bytes from, struc
 /* Whether the message, or one inside it, has a field that this version does not know. */
 bool has_unknown_fields(const ProtobufCMessage *message);
 
+/* Declares `to`, a new message in the arena; returns NULL from the function if the arena is full. */
+#define NEW(type, function)                                                                                            \
+    type *to = arena_alloc(arena, sizeof *to);                                                                         \
+    if (to == NULL)                                                                                                    \
+        return NULL;                                                                                                   \
+    pact__##function##__init(to)
+
 static inline ProtobufCBinaryData pack_bytes(struct bytes bytes)
 {
     return (ProtobufCBinaryData){.len = bytes.len, .data = (uint8_t *)(uintptr_t)bytes.at};

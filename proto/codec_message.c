@@ -8,13 +8,6 @@ _Static_assert((int)MESSAGE_HEARTBEAT_ACK == PACT__MESSAGE__MESSAGE_HEARTBEAT_AC
 _Static_assert((int)MESSAGE_STATUS_REPLY == PACT__MESSAGE__MESSAGE_STATUS_REPLY, "message kinds");
 _Static_assert((int)MESSAGE_DETACHED == PACT__MESSAGE__MESSAGE_DETACHED, "message kinds");
 
-/* Declares `to`, a new message in the arena; returns NULL from the function if the arena is full. */
-#define NEW(type, function)                                                                                            \
-    type *to = arena_alloc(arena, sizeof *to);                                                                         \
-    if (to == NULL)                                                                                                    \
-        return NULL;                                                                                                   \
-    pact__##function##__init(to)
-
 /* --- packing --- */
 
 static Pact__Attach *pack_attach(struct arena *arena, const struct message_attach *from)

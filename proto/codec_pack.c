@@ -3,15 +3,6 @@
 
 #include <assert.h>
 
-/* Declares `to`, a new message in the arena; returns NULL from the function if the arena is full. */
-#define NEW(type, function)                                                                                            \
-    type *to = arena_alloc(arena, sizeof *to);                                                                         \
-    if (to == NULL)                                                                                                    \
-        return NULL;                                                                                                   \
-    pact__##function##__init(to)
-
-/* --- packing --- */
-
 static Pact__Where *pack_where(struct arena *arena, const struct where *from)
 {
     NEW(Pact__Where, where);

@@ -1,8 +1,7 @@
-/* A link, case by case: who gets in, what each kind of damage or forgery does, what credit and acknowledgements cost,
- * and how soon an end learns that the other is gone. */
+/* Who gets a link, and what forgery, replay and damage do: wrong keys, other versions, strangers, frames altered in any
+ * bit. */
 #include "replica/net/frame.h"
-#include "tests/support/keys.h"
-#include "tests/support/relay.h"
+#include "tests/support/link_pair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,167 +10,36 @@
 
 #include <cmocka.h>
 
-struct side {
-    struct link *link;
-    unsigned ups, downs, messages, urgents, writables;
-    int code;                     /* of the last down */
-    uint64_t up_ms, down_ms;      /* when */
-    uint8_t last[64];             /* the start of the last message */
-    size_t last_len, total_bytes; /* bytes */
-    struct relay *relay;
-};
-
-static struct relay *relay;
-static struct side client, replica;
-
-static void on_up(void *arg)
-{
-    struct side *side = arg;
-    side->ups++;
-    side->up_ms = relay_now_ms(side->relay);
-}
-
-static void on_down(void *arg, int code)
-{
-    struct side *side = arg;
-    side->downs++;
-    side->code = code;
-    side->down_ms = relay_now_ms(side->relay);
-}
-
-static void on_message(void *arg, const void *message, size_t len)
-{
-    struct side *side = arg;
-    side->messages++;
-    side->total_bytes += len;
-    side->last_len = len;
-    memcpy(side->last, message, len < sizeof side->last ? len : sizeof side->last);
-    if (len > 0 && side->last[0] == 'u')
-        side->urgents++;
-}
-
-static void on_writable(void *arg)
-{
-    struct side *side = arg;
-    side->writables++;
-}
-
-static void make_side(struct side *side, enum link_side which, const struct link_keys *keys)
-{
-    const struct link_events events = {side, NULL, on_up, on_down, on_message, on_writable};
-    *side = (struct side){.relay = relay};
-    side->link = relay_link(relay, which, keys, &events);
-}
-
-static struct link_keys no_keys, mount_keys, replica_keys, other_mount_keys;
-
-static int setup_keys(void **state)
-{
-    (void)state;
-    struct link_keys unused;
-    make_keys(&other_mount_keys, &unused);
-    make_keys(&mount_keys, &replica_keys);
-    return 0;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    relay = relay_new(1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    relay_free(relay);
-    return 0;
-}
-
-static bool both_up(void *arg)
-{
-    (void)arg;
-    return link_state(client.link) == LINK_UP && link_state(replica.link) == LINK_UP;
-}
-
-static void wait_ms(uint64_t ms)
-{
-    relay_run(relay, ms, NULL, NULL);
-}
-
-static void open_with(const struct link_keys *client_keys, const struct link_keys *server_keys)
-{
-    make_side(&client, LINK_CLIENT, client_keys);
-    make_side(&replica, LINK_REPLICA, server_keys);
-}
-
-static void open_link(void)
-{
-    open_with(&mount_keys, &replica_keys);
-    assert_true(relay_run(relay, 100, both_up, NULL));
-}
-
-static int say(struct side *side, const char *text)
-{
-    return link_send(side->link, text, strlen(text), relay_now_ms(relay));
-}
-
-static int say_urgent(struct side *side, const char *text)
-{
-    return link_send_urgent(side->link, text, strlen(text), relay_now_ms(relay));
-}
-
-static void assert_heard(const struct side *side, const char *text)
-{
-    assert_int_equal(side->last_len, strlen(text));
-    assert_memory_equal(side->last, text, strlen(text));
-}
-
-/* Both are up, nothing has happened to the link, and it carries messages. */
-static void assert_undisturbed(void)
-{
-    const unsigned client_messages = client.messages, replica_messages = replica.messages;
-    wait_ms(2 * LINK_PING_MS);
-    say(&client, "still");
-    say(&replica, "here");
-    wait_ms(10);
-    assert_int_equal(client.downs + replica.downs, 0);
-    assert_int_equal(client.messages, client_messages + 1);
-    assert_int_equal(replica.messages, replica_messages + 1);
-    assert_heard(&client, "here");
-    assert_heard(&replica, "still");
-}
-
 /* --- opening --- */
 
 static void a_link_opens_with_three_frames(void **state)
 {
     (void)state;
-    open_link();
-    assert_int_equal(relay_counts(relay)->frames, 3); /* HELLO, HELLO_ACK, CONFIRM */
-    assert_int_equal(client.ups, 1);
-    assert_int_equal(replica.ups, 1);
-    assert_undisturbed();
+    pair_open();
+    assert_int_equal(pair_frames(), 3); /* HELLO, HELLO_ACK, CONFIRM */
+    assert_int_equal(pair.client.ups, 1);
+    assert_int_equal(pair.replica.ups, 1);
+    pair_assert_undisturbed();
 }
 
 static void a_link_opens_without_keys_on_both_sides(void **state)
 {
     (void)state;
-    open_with(&no_keys, &no_keys);
-    assert_true(relay_run(relay, 100, both_up, NULL));
-    assert_undisturbed();
+    pair_open_with(&pair.no_keys, &pair.no_keys);
+    assert_true(relay_run(pair.relay, 100, pair_up, NULL));
+    pair_assert_undisturbed();
 }
 
 static void the_first_message_may_leave_from_up(void **state)
 {
     (void)state;
-    open_with(&mount_keys, &replica_keys);
-    assert_int_equal(say(&client, "too early"), ERR_UNREACHABLE);
-    while (link_state(client.link) != LINK_UP)
-        wait_ms(1);
-    assert_int_equal(say(&client, "first"), ERR_OK);
-    wait_ms(1);
-    assert_heard(&replica, "first");
+    pair_open_with(&pair.mount_keys, &pair.replica_keys);
+    assert_int_equal(pair_say(&pair.client, "too early"), ERR_UNREACHABLE);
+    while (link_state(pair.client.link) != LINK_UP)
+        pair_wait(1);
+    assert_int_equal(pair_say(&pair.client, "first"), ERR_OK);
+    pair_wait(1);
+    pair_assert_heard(&pair.replica, "first");
 }
 
 struct mismatch {
@@ -183,85 +51,85 @@ static void a_wrong_key_is_reported_at_both_ends(void **state)
 {
     (void)state;
     static struct link_keys same_psk; /* a replica that was given a mount's psk, but not the replicas' static key */
-    same_psk = replica_keys;
+    same_psk = pair.replica_keys;
     same_psk.secret_key[5] ^= 1;
-    const struct mismatch mismatches[] = {{&other_mount_keys, &replica_keys},
-                                          {&no_keys, &replica_keys},
-                                          {&mount_keys, &no_keys},
-                                          {&mount_keys, &same_psk}};
+    const struct mismatch mismatches[] = {{&pair.other_mount_keys, &pair.replica_keys},
+                                          {&pair.no_keys, &pair.replica_keys},
+                                          {&pair.mount_keys, &pair.no_keys},
+                                          {&pair.mount_keys, &same_psk}};
     for (size_t i = 0; i < sizeof mismatches / sizeof mismatches[0]; i++) {
         const struct mismatch *mismatch = &mismatches[i];
-        open_with(mismatch->client, mismatch->server);
-        wait_ms(50);
-        assert_int_equal(client.code, ERR_BAD_KEY);
+        pair_open_with(mismatch->client, mismatch->server);
+        pair_wait(50);
+        assert_int_equal(pair.client.code, ERR_BAD_KEY);
         if (mismatch->server != &same_psk) /* here it is the replica that is false */
-            assert_int_equal(replica.code, ERR_BAD_KEY);
-        const uint64_t frames = relay_counts(relay)->frames;
-        wait_ms(10000);
-        assert_in_range(relay_counts(relay)->frames - frames, 10, 30);
-        assert_in_range(client.downs, 10, 12);
-        assert_int_equal(client.ups + replica.ups, 0);
+            assert_int_equal(pair.replica.code, ERR_BAD_KEY);
+        const uint64_t frames = pair_frames();
+        pair_wait(10000);
+        assert_in_range(pair_frames() - frames, 10, 30);
+        assert_in_range(pair.client.downs, 10, 12);
+        assert_int_equal(pair.client.ups + pair.replica.ups, 0);
     }
-    make_side(&replica, LINK_REPLICA, &replica_keys); /* the right replica comes back */
-    assert_true(relay_run(relay, LINK_HANDSHAKE_MS + 50, both_up, NULL));
+    pair_make_side(&pair.replica, LINK_REPLICA, &pair.replica_keys); /* the right replica comes back */
+    assert_true(relay_run(pair.relay, LINK_HANDSHAKE_MS + 50, pair_up, NULL));
 }
 
 static void another_protocol_version_is_reported_at_both_ends(void **state)
 {
     (void)state;
     size_t len;
-    open_with(&mount_keys, &replica_keys);
-    relay_cut_side(relay, LINK_CLIENT, true);
-    wait_ms(1);
+    pair_open_with(&pair.mount_keys, &pair.replica_keys);
+    relay_cut_side(pair.relay, LINK_CLIENT, true);
+    pair_wait(1);
     uint8_t hello[FRAME_HELLO_BYTES + 100] = {0};
-    memcpy(hello, relay_last(relay, LINK_CLIENT, &len), FRAME_HELLO_BYTES);
+    memcpy(hello, relay_last(pair.relay, LINK_CLIENT, &len), FRAME_HELLO_BYTES);
     hello[2] = PROTOCOL_VERSION + 1;
-    relay_inject(relay, LINK_REPLICA, hello, sizeof hello); /* a longer HELLO, who knows */
-    wait_ms(1);
-    assert_int_equal(replica.code, ERR_BAD_FORMAT);
-    assert_int_equal(client.code, ERR_BAD_FORMAT); /* the REJECT named its HELLO */
+    relay_inject(pair.relay, LINK_REPLICA, hello, sizeof hello); /* a longer HELLO, who knows */
+    pair_wait(1);
+    assert_int_equal(pair.replica.code, ERR_BAD_FORMAT);
+    assert_int_equal(pair.client.code, ERR_BAD_FORMAT); /* the REJECT named its HELLO */
 }
 
 static void a_lost_confirm_is_made_good(void **state)
 {
     (void)state;
-    relay_set_faults(relay, &(struct relay_faults){.delay_ms = 10});
-    open_with(&mount_keys, &replica_keys);
-    wait_ms(15);
-    assert_int_equal(link_state(replica.link), LINK_OPENING);
-    relay_cut_side(relay, LINK_CLIENT, true);
-    wait_ms(10);
-    assert_int_equal(link_state(client.link), LINK_UP);
-    assert_int_equal(link_state(replica.link), LINK_OPENING);
-    relay_cut_side(relay, LINK_CLIENT, false);
-    say(&client, "into the void"); /* shows the replica at once that the CONFIRM is missing */
-    assert_true(relay_run(relay, 200, both_up, NULL));
-    assert_int_equal(replica.messages, 0);
-    wait_ms(LINK_SILENCE_MS);
-    assert_true(both_up(NULL));
+    relay_set_faults(pair.relay, &(struct relay_faults){.delay_ms = 10});
+    pair_open_with(&pair.mount_keys, &pair.replica_keys);
+    pair_wait(15);
+    assert_int_equal(link_state(pair.replica.link), LINK_OPENING);
+    relay_cut_side(pair.relay, LINK_CLIENT, true);
+    pair_wait(10);
+    assert_int_equal(link_state(pair.client.link), LINK_UP);
+    assert_int_equal(link_state(pair.replica.link), LINK_OPENING);
+    relay_cut_side(pair.relay, LINK_CLIENT, false);
+    pair_say(&pair.client, "into the void"); /* shows the replica at once that the CONFIRM is missing */
+    assert_true(relay_run(pair.relay, 200, pair_up, NULL));
+    assert_int_equal(pair.replica.messages, 0);
+    pair_wait(LINK_SILENCE_MS);
+    assert_true(pair_up(NULL));
 }
 
 static void lost_handshake_frames_are_sent_again(void **state)
 {
     (void)state;
     for (enum link_side deaf = LINK_CLIENT; deaf <= LINK_REPLICA; deaf++) {
-        open_with(&mount_keys, &replica_keys);
-        relay_cut_side(relay, deaf, true);
-        wait_ms(500);
-        assert_false(both_up(NULL));
-        relay_cut_side(relay, deaf, false);
-        assert_true(relay_run(relay, 400, both_up, NULL));
+        pair_open_with(&pair.mount_keys, &pair.replica_keys);
+        relay_cut_side(pair.relay, deaf, true);
+        pair_wait(500);
+        assert_false(pair_up(NULL));
+        relay_cut_side(pair.relay, deaf, false);
+        assert_true(relay_run(pair.relay, 400, pair_up, NULL));
     }
 }
 
 static void an_absent_replica_is_reported_each_second(void **state)
 {
     (void)state;
-    make_side(&client, LINK_CLIENT, &mount_keys);
-    wait_ms(5 * LINK_HANDSHAKE_MS + 100);
-    assert_int_equal(client.downs, 5);
-    assert_int_equal(client.code, ERR_UNREACHABLE);
-    assert_true(relay_counts(relay)->frames < 60);
+    pair_make_side(&pair.client, LINK_CLIENT, &pair.mount_keys);
+    pair_wait(5 * LINK_HANDSHAKE_MS + 100);
+    assert_int_equal(pair.client.downs, 5);
+    assert_int_equal(pair.client.code, ERR_UNREACHABLE);
+    assert_true(pair_frames() < 60);
 }
 
 /* --- forgery and replay --- */
@@ -270,92 +138,92 @@ static void every_altered_bit_of_a_sealed_frame_is_noticed(void **state)
 {
     (void)state;
     size_t len;
-    open_link();
-    relay_cut_side(relay, LINK_CLIENT, true);
-    say(&client, "transfer 100");
+    pair_open();
+    relay_cut_side(pair.relay, LINK_CLIENT, true);
+    pair_say(&pair.client, "transfer 100");
     uint8_t frame[256];
-    memcpy(frame, relay_last(relay, LINK_CLIENT, &len), sizeof frame);
+    memcpy(frame, relay_last(pair.relay, LINK_CLIENT, &len), sizeof frame);
     assert_int_equal(len, FRAME_HEADER_BYTES + 12 + FRAME_TAG_BYTES);
     assert_null(memmem(frame, len, "transfer", 8));
     for (size_t bit = 0; bit < len * 8; bit++) {
         frame[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        relay_inject(relay, LINK_REPLICA, frame, len);
+        relay_inject(pair.relay, LINK_REPLICA, frame, len);
         frame[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (size_t cut = 0; cut < len; cut++)
-        relay_inject(relay, LINK_REPLICA, frame, cut);
-    wait_ms(1);
-    assert_int_equal(replica.messages, 0);
-    relay_inject(relay, LINK_REPLICA, frame, len); /* the true one is still good, once */
-    relay_inject(relay, LINK_REPLICA, frame, len);
-    wait_ms(1);
-    relay_cut_side(relay, LINK_CLIENT, false);
-    assert_int_equal(replica.messages, 1);
-    assert_heard(&replica, "transfer 100");
-    assert_undisturbed();
+        relay_inject(pair.relay, LINK_REPLICA, frame, cut);
+    pair_wait(1);
+    assert_int_equal(pair.replica.messages, 0);
+    relay_inject(pair.relay, LINK_REPLICA, frame, len); /* the true one is still good, once */
+    relay_inject(pair.relay, LINK_REPLICA, frame, len);
+    pair_wait(1);
+    relay_cut_side(pair.relay, LINK_CLIENT, false);
+    assert_int_equal(pair.replica.messages, 1);
+    pair_assert_heard(&pair.replica, "transfer 100");
+    pair_assert_undisturbed();
 }
 
 static void nothing_forged_disturbs_a_link_that_is_up(void **state)
 {
     (void)state;
     size_t len;
-    open_link();
-    say(&client, "hello");
-    wait_ms(1);
+    pair_open();
+    pair_say(&pair.client, "hello");
+    pair_wait(1);
     uint8_t frame[FRAME_HEADER_BYTES + FRAME_TAG_BYTES] = {0};
     struct frame header;
-    const uint8_t *last = relay_last(relay, LINK_CLIENT, &len);
+    const uint8_t *last = relay_last(pair.relay, LINK_CLIENT, &len);
     assert_true(frame_read(last, len, &header));
     for (uint64_t ahead = 0; ahead < 4; ahead++)
         for (int type = FRAME_HELLO; type <= FRAME_CLOSE; type++) {
             header.type = (enum frame_type)type;
             header.sequence += ahead;
             frame_write(frame, &header);
-            relay_inject(relay, LINK_REPLICA, frame, sizeof frame);
-            relay_inject(relay, LINK_CLIENT, frame, sizeof frame);
+            relay_inject(pair.relay, LINK_REPLICA, frame, sizeof frame);
+            relay_inject(pair.relay, LINK_CLIENT, frame, sizeof frame);
         }
     for (int i = 0; i < 5000; i++) { /* noise, half of it with a good beginning */
         uint8_t noise[128];
         for (size_t at = 0; at < sizeof noise; at++)
-            noise[at] = (uint8_t)relay_random(relay);
+            noise[at] = (uint8_t)relay_random(pair.relay);
         memcpy(noise, "PF\1", 3);
         noise[3] %= 10;
         if (i % 2 == 0)
             memcpy(noise + 4, last + 4, 8); /* the link's own id */
-        relay_inject(relay, i % 4 < 2 ? LINK_REPLICA : LINK_CLIENT, noise, relay_random(relay) % sizeof noise);
+        relay_inject(pair.relay, i % 4 < 2 ? LINK_REPLICA : LINK_CLIENT, noise,
+                     relay_random(pair.relay) % sizeof noise);
     }
-    wait_ms(1);
-    assert_undisturbed();
+    pair_wait(1);
+    pair_assert_undisturbed();
 }
 
-/* A stranger without the key who says HELLO, and one who plays back the HELLO of a true client. */
+/* A stranger without the key who says HELLO, and one who plays back the HELLO of a true pair.client. */
 static void a_second_hello_does_not_end_the_link(void **state)
 {
     (void)state;
     size_t len;
-    relay_set_faults(relay, &(struct relay_faults){.delay_ms = 5});
-    open_with(&mount_keys, &replica_keys);
-    wait_ms(1);
+    relay_set_faults(pair.relay, &(struct relay_faults){.delay_ms = 5});
+    pair_open_with(&pair.mount_keys, &pair.replica_keys);
+    pair_wait(1);
     uint8_t first[FRAME_HELLO_BYTES];
-    memcpy(first, relay_last(relay, LINK_CLIENT, &len), sizeof first);
+    memcpy(first, relay_last(pair.relay, LINK_CLIENT, &len), sizeof first);
     assert_int_equal(len, sizeof first);
-    assert_true(relay_run(relay, 100, both_up, NULL));
+    assert_true(relay_run(pair.relay, 100, pair_up, NULL));
 
     struct relay *elsewhere = relay_new(2); /* only to get the HELLOs of other clients */
-    const struct link_keys *keys[] = {&mount_keys, &other_mount_keys, &no_keys};
+    const struct link_keys *keys[] = {&pair.mount_keys, &pair.other_mount_keys, &pair.no_keys};
     for (size_t i = 0; i < 3; i++) {
-        struct side stranger = {.relay = elsewhere};
-        const struct link_events events = {&stranger, NULL, on_up, on_down, on_message, NULL};
+        const struct link_events events = {0};
         relay_link(elsewhere, LINK_CLIENT, keys[i], &events);
         relay_run(elsewhere, 1, NULL, NULL);
-        relay_inject(relay, LINK_REPLICA, relay_last(elsewhere, LINK_CLIENT, &len), FRAME_HELLO_BYTES);
-        relay_inject(relay, LINK_REPLICA, first, sizeof first);
-        wait_ms(10);
+        relay_inject(pair.relay, LINK_REPLICA, relay_last(elsewhere, LINK_CLIENT, &len), FRAME_HELLO_BYTES);
+        relay_inject(pair.relay, LINK_REPLICA, first, sizeof first);
+        pair_wait(10);
     }
     relay_free(elsewhere);
-    assert_undisturbed();
-    wait_ms(2 * LINK_SILENCE_MS);
-    assert_undisturbed();
+    pair_assert_undisturbed();
+    pair_wait(2 * LINK_SILENCE_MS);
+    pair_assert_undisturbed();
 }
 
 enum { MOST_RECORDED = 64 };
@@ -367,17 +235,17 @@ struct recording {
 /* Notes each frame that the client sends, while it says five things. */
 static void record(struct recording *recording)
 {
-    uint64_t seen = relay_counts(relay)->frames;
+    uint64_t seen = pair_frames();
     for (int i = 0; i < 40 && recording->count < MOST_RECORDED; i++) {
-        if (both_up(NULL) && i % 4 == 0)
-            say(&client, "pay once");
-        if (relay_counts(relay)->frames != seen) {
+        if (pair_up(NULL) && i % 4 == 0)
+            pair_say(&pair.client, "pay once");
+        if (pair_frames() != seen) {
             size_t *len = &recording->len[recording->count];
-            memcpy(recording->frames[recording->count], relay_last(relay, LINK_CLIENT, len), LIMIT_FRAME_BYTES);
+            memcpy(recording->frames[recording->count], relay_last(pair.relay, LINK_CLIENT, len), LIMIT_FRAME_BYTES);
             recording->count++;
-            seen = relay_counts(relay)->frames;
+            seen = pair_frames();
         }
-        wait_ms(0);
+        pair_wait(0);
     }
 }
 
@@ -385,297 +253,35 @@ static void a_recorded_conversation_cannot_be_played_back(void **state)
 {
     (void)state;
     struct recording *recording = calloc(1, sizeof *recording);
-    open_with(&mount_keys, &replica_keys);
+    pair_open_with(&pair.mount_keys, &pair.replica_keys);
     record(recording);
-    const unsigned paid = replica.messages;
+    const unsigned paid = pair.replica.messages;
     assert_true(paid >= 5 && recording->count >= 7);
 
     for (size_t i = 0; i < recording->count; i++) /* into the same link */
-        relay_inject(relay, LINK_REPLICA, recording->frames[i], recording->len[i]);
-    wait_ms(1);
-    assert_int_equal(replica.messages, paid);
-    assert_undisturbed();
+        relay_inject(pair.relay, LINK_REPLICA, recording->frames[i], recording->len[i]);
+    pair_wait(1);
+    assert_int_equal(pair.replica.messages, paid);
+    pair_assert_undisturbed();
 
-    link_close(client.link, relay_now_ms(relay)); /* to the same replica, later */
-    wait_ms(1);
-    assert_int_equal(replica.downs, 1);
-    const unsigned before = replica.messages;
+    link_close(pair.client.link, relay_now_ms(pair.relay)); /* to the same replica, later */
+    pair_wait(1);
+    assert_int_equal(pair.replica.downs, 1);
+    const unsigned before = pair.replica.messages;
     for (size_t i = 0; i < recording->count; i++)
-        relay_inject(relay, LINK_REPLICA, recording->frames[i], recording->len[i]);
-    wait_ms(100);
-    make_side(&replica, LINK_REPLICA, &replica_keys); /* to another */
+        relay_inject(pair.relay, LINK_REPLICA, recording->frames[i], recording->len[i]);
+    pair_wait(100);
+    pair_make_side(&pair.replica, LINK_REPLICA, &pair.replica_keys); /* to another */
     for (size_t i = 0; i < recording->count; i++)
-        relay_inject(relay, LINK_REPLICA, recording->frames[i], recording->len[i]);
-    wait_ms(100);
-    assert_true(before > 0 && replica.messages == 0 && replica.ups == 0);
-    wait_ms(LINK_HANDSHAKE_MS + LINK_PING_MS);
-    assert_int_equal(link_state(replica.link), LINK_CLOSED); /* the half-open handshake is forgotten */
+        relay_inject(pair.relay, LINK_REPLICA, recording->frames[i], recording->len[i]);
+    pair_wait(100);
+    assert_true(before > 0 && pair.replica.messages == 0 && pair.replica.ups == 0);
+    pair_wait(LINK_HANDSHAKE_MS + LINK_PING_MS);
+    assert_int_equal(link_state(pair.replica.link), LINK_CLOSED); /* the half-open handshake is forgotten */
     free(recording);
 }
 
-/* --- what is lost --- */
-
-static void a_duplicate_is_dropped_quietly(void **state)
-{
-    (void)state;
-    size_t len;
-    open_link();
-    say(&client, "once");
-    uint8_t frame[256];
-    memcpy(frame, relay_last(relay, LINK_CLIENT, &len), sizeof frame);
-    for (int i = 0; i < 5; i++)
-        relay_inject(relay, LINK_REPLICA, frame, len);
-    wait_ms(1);
-    assert_int_equal(replica.messages, 1);
-    assert_undisturbed();
-}
-
-static void a_gap_resets_the_link_at_once(void **state)
-{
-    (void)state;
-    open_link();
-    relay_cut_side(relay, LINK_CLIENT, true);
-    say(&client, "lost");
-    relay_cut_side(relay, LINK_CLIENT, false);
-    say(&client, "after the gap");
-    wait_ms(0);
-    assert_int_equal(replica.messages, 0);
-    assert_int_equal(replica.downs, 1);
-    assert_int_equal(replica.code, ERR_IO);
-    assert_true(relay_run(relay, LINK_PING_MS, both_up, NULL));
-    assert_int_equal(client.downs, 1);
-    assert_int_equal(client.ups, 2);
-    wait_ms(LINK_SILENCE_MS);
-    assert_int_equal(replica.messages, 0); /* nothing of the old link comes after its end */
-    assert_true(both_up(NULL));
-}
-
-static void a_lost_tail_shows_with_the_next_ping(void **state)
-{
-    (void)state;
-    open_link();
-    wait_ms(100);
-    relay_cut_side(relay, LINK_CLIENT, true);
-    say(&client, "lost, and nothing follows");
-    relay_cut_side(relay, LINK_CLIENT, false);
-    wait_ms(LINK_PING_MS + 1);
-    assert_int_equal(replica.downs, 1);
-    assert_int_equal(client.downs, 1);
-    assert_true(relay_run(relay, 100, both_up, NULL));
-}
-
-static void silence_is_noticed_in_time_and_healed(void **state)
-{
-    (void)state;
-    open_link();
-    const uint64_t cut_ms = relay_now_ms(relay);
-    relay_cut_side(relay, LINK_CLIENT, true);
-    relay_cut_side(relay, LINK_REPLICA, true);
-    wait_ms(LINK_SILENCE_MS + 2 * LINK_PING_MS);
-    assert_int_equal(replica.downs, 1);
-    assert_int_equal(replica.code, ERR_UNREACHABLE);
-    assert_int_equal(client.code, ERR_UNREACHABLE);
-    assert_in_range(replica.down_ms - cut_ms, LINK_SILENCE_MS - LINK_PING_MS, LINK_SILENCE_MS + LINK_PING_MS);
-    relay_cut_side(relay, LINK_CLIENT, false);
-    relay_cut_side(relay, LINK_REPLICA, false);
-    assert_true(relay_run(relay, LINK_HANDSHAKE_MS, both_up, NULL));
-}
-
-/* 10 s in which neither process ran are not 10 s in which the other was silent. */
-static void a_stall_of_the_machine_is_not_silence(void **state)
-{
-    (void)state;
-    open_link();
-    for (int i = 0; i < 5; i++) {
-        relay_stall(relay, 10000);
-        wait_ms(LINK_PING_MS);
-    }
-    assert_undisturbed();
-}
-
-static void a_quiet_link_stays_up_on_pings_alone(void **state)
-{
-    (void)state;
-    open_link();
-    wait_ms(100); /* the acknowledgement of CONFIRM */
-    const uint64_t frames = relay_counts(relay)->frames;
-    wait_ms(3600 * 1000);
-    assert_int_equal(client.downs + replica.downs, 0);
-    assert_in_range(relay_counts(relay)->frames - frames, 7200, 14500); /* two a second from each side */
-}
-
-static void a_lost_carrier_opens_anew_at_once(void **state)
-{
-    (void)state;
-    open_link();
-    wait_ms(1000);
-    link_carrier_lost(client.link, relay_now_ms(relay));
-    assert_int_equal(client.code, ERR_IO);
-    link_tick(client.link, relay_now_ms(relay));
-    wait_ms(0);
-    assert_int_equal(client.ups, 2);
-    assert_int_equal(replica.ups, 2); /* the newer link replaced the older */
-    assert_int_equal(replica.downs, 1);
-}
-
-static void closing_is_heard(void **state)
-{
-    (void)state;
-    open_link();
-    say(&client, "last words");
-    link_close(client.link, relay_now_ms(relay));
-    wait_ms(1);
-    assert_heard(&replica, "last words");
-    assert_int_equal(replica.code, ERR_UNREACHABLE);
-    assert_int_equal(link_state(replica.link), LINK_CLOSED);
-    wait_ms(10000);
-    assert_int_equal(link_state(client.link), LINK_CLOSED);
-    assert_int_equal(client.ups, 1);
-    assert_int_equal(client.downs, 0);
-    assert_int_equal(say(&client, "no"), ERR_UNREACHABLE);
-}
-
-/* --- sizes, credit, acknowledgements --- */
-
-static void messages_of_every_size_arrive_whole(void **state)
-{
-    (void)state;
-    static const size_t sizes[] = {0,
-                                   1,
-                                   FRAME_BODY_BYTES - 1,
-                                   FRAME_BODY_BYTES,
-                                   FRAME_BODY_BYTES + 1,
-                                   LIMIT_CREDIT_BYTES,
-                                   LIMIT_CREDIT_BYTES + 1,
-                                   LIMIT_CHUNK_BYTES,
-                                   LIMIT_MESSAGE_BYTES};
-    uint8_t *message = calloc(1, LIMIT_MESSAGE_BYTES);
-    open_link();
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        assert_int_equal(link_send(client.link, message, sizes[i], relay_now_ms(relay)), ERR_OK);
-        wait_ms(1);
-        assert_int_equal(replica.messages, i + 1);
-        assert_int_equal(replica.last_len, sizes[i]);
-    }
-    free(message);
-    assert_undisturbed();
-}
-
-/* A heartbeat does not wait for a snapshot's chunk in front of it. */
-static void urgent_messages_pass_the_others(void **state)
-{
-    (void)state;
-    uint8_t *message = calloc(1, LIMIT_MESSAGE_BYTES);
-    open_link();
-    relay_set_faults(relay, &(struct relay_faults){.delay_ms = 10});
-    link_send(replica.link, message, LIMIT_MESSAGE_BYTES, relay_now_ms(relay));
-    wait_ms(15);
-    say_urgent(&replica, "u1");
-    say_urgent(&replica, "u2");
-    wait_ms(10);
-    assert_int_equal(client.urgents, 2);
-    assert_heard(&client, "u2");
-    assert_int_equal(client.messages, 2);
-    wait_ms(1000);
-    assert_int_equal(client.messages, 3);
-    free(message);
-}
-
-static void no_more_is_sent_than_credit_allows(void **state)
-{
-    (void)state;
-    static const size_t sizes[] = {10, 1000, 5000, LIMIT_CHUNK_BYTES};
-    uint8_t *message = calloc(1, LIMIT_CHUNK_BYTES);
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        open_link();
-        relay_cut_side(relay, LINK_CLIENT, true); /* no acknowledgements */
-        const uint64_t frames = relay_counts(relay)->frames;
-        for (int n = 0; n < 200 && link_queued_bytes(replica.link) < 4 * MIB; n++)
-            link_send(replica.link, message, sizes[i], relay_now_ms(relay));
-        const size_t piece = sizes[i] < FRAME_BODY_BYTES ? sizes[i] : FRAME_BODY_BYTES;
-        const uint64_t by_bytes = LIMIT_CREDIT_BYTES / piece;
-        assert_int_equal(relay_counts(relay)->frames - frames, by_bytes < LIMIT_CREDIT_MESSAGES ? by_bytes : 64);
-        relay_cut_side(relay, LINK_CLIENT, false);
-    }
-    free(message);
-}
-
-static void a_full_queue_resets_the_link_and_never_blocks(void **state)
-{
-    (void)state;
-    uint8_t *message = calloc(1, LIMIT_CHUNK_BYTES);
-    open_link();
-    relay_cut_side(relay, LINK_CLIENT, true); /* a mount that reads and does not acknowledge */
-    int err = ERR_OK;
-    size_t most = 0;
-    for (int i = 0; i < 200 && err == ERR_OK; i++) {
-        most = link_queued_bytes(replica.link);
-        err = link_send(replica.link, message, LIMIT_CHUNK_BYTES, relay_now_ms(relay));
-    }
-    assert_int_equal(err, ERR_TOO_MANY);
-    assert_int_equal(replica.code, ERR_TOO_MANY);
-    assert_in_range(most, LIMIT_LINK_QUEUE_BYTES - LIMIT_CHUNK_BYTES, LIMIT_LINK_QUEUE_BYTES + LIMIT_CREDIT_BYTES);
-    assert_int_equal(link_queued_bytes(replica.link), 0);
-    wait_ms(1);
-    assert_int_equal(client.code, ERR_TOO_MANY); /* it was told */
-    relay_cut_side(relay, LINK_CLIENT, false);
-    assert_true(relay_run(relay, LINK_HANDSHAKE_MS, both_up, NULL));
-
-    relay_cut_side(relay, LINK_CLIENT, true);
-    unsigned sent = 0;
-    while (link_send(replica.link, message, 1, relay_now_ms(relay)) == ERR_OK)
-        sent++;
-    assert_in_range(sent, LIMIT_LINK_QUEUE_MESSAGES, LIMIT_LINK_QUEUE_MESSAGES + LIMIT_CREDIT_MESSAGES);
-    free(message);
-}
-
-/* A producer that keeps less than so much ahead is told when to go on. */
-static void writable_says_when_the_queue_is_low(void **state)
-{
-    (void)state;
-    uint8_t *message = calloc(1, LIMIT_CHUNK_BYTES);
-    open_link();
-    say(&replica, "small");
-    wait_ms(100);
-    assert_int_equal(replica.writables, 0);
-    for (unsigned round = 1; round <= 5; round++) {
-        for (int i = 0; i < 4; i++)
-            link_send(replica.link, message, LIMIT_CHUNK_BYTES, relay_now_ms(relay));
-        assert_true(link_queued_bytes(replica.link) >= LINK_LOW_BYTES);
-        wait_ms(100);
-        assert_int_equal(replica.writables, round);
-        assert_int_equal(link_queued_bytes(replica.link), 0);
-    }
-    free(message);
-}
-
-static void acknowledgements_are_few_and_in_time(void **state)
-{
-    (void)state;
-    open_link();
-    wait_ms(100);
-    uint64_t frames = relay_counts(relay)->frames;
-    for (int i = 0; i < 100; i++) { /* question and answer: the answer acknowledges */
-        say(&client, "question");
-        wait_ms(0);
-        say(&replica, "answer");
-        wait_ms(0);
-    }
-    assert_int_equal(relay_counts(relay)->frames - frames, 200);
-    wait_ms(LINK_ACK_MS); /* the last answer's acknowledgement */
-    assert_int_equal(relay_counts(relay)->frames - frames, 201);
-    assert_int_equal(link_queued_bytes(client.link) + link_queued_bytes(replica.link), 0);
-
-    frames = relay_counts(relay)->frames;
-    for (int i = 0; i < 3200; i++) { /* one way: an acknowledgement for each half window */
-        say(&client, "news");
-        wait_ms(0);
-    }
-    assert_int_equal(relay_counts(relay)->frames - frames, 3200 + 100);
-    assert_int_equal(replica.messages, 3300);
-}
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, pair_setup, pair_teardown)
 
 int main(void)
 {
@@ -692,20 +298,6 @@ int main(void)
         CASE(nothing_forged_disturbs_a_link_that_is_up),
         CASE(a_second_hello_does_not_end_the_link),
         CASE(a_recorded_conversation_cannot_be_played_back),
-        CASE(a_duplicate_is_dropped_quietly),
-        CASE(a_gap_resets_the_link_at_once),
-        CASE(a_lost_tail_shows_with_the_next_ping),
-        CASE(silence_is_noticed_in_time_and_healed),
-        CASE(a_stall_of_the_machine_is_not_silence),
-        CASE(a_quiet_link_stays_up_on_pings_alone),
-        CASE(a_lost_carrier_opens_anew_at_once),
-        CASE(closing_is_heard),
-        CASE(messages_of_every_size_arrive_whole),
-        CASE(urgent_messages_pass_the_others),
-        CASE(no_more_is_sent_than_credit_allows),
-        CASE(a_full_queue_resets_the_link_and_never_blocks),
-        CASE(writable_says_when_the_queue_is_low),
-        CASE(acknowledgements_are_few_and_in_time),
     };
-    return cmocka_run_group_tests(tests, setup_keys, NULL);
+    return cmocka_run_group_tests(tests, pair_setup_keys, NULL);
 }
