@@ -67,7 +67,7 @@
 #define LIMIT_BATCH_BYTES      (4u * MIB)  /* entries under one fdatasync */
 
 /* The log. */
-#define LOG_SEGMENT_BYTES          (64u * MIB)
+#define LOG_SEGMENT_BYTES          (16u * MIB)
 #define LOG_SECTOR_BYTES           512u
 #define LOG_SNAPSHOT_EVERY_BYTES   (256u * MIB) /* log written since the last snapshot that calls for a new one */
 #define LOG_SNAPSHOT_EVERY_ENTRIES 500000u
