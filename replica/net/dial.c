@@ -55,8 +55,10 @@ int dial_open(const char *address, const struct link_keys *keys, const struct li
 {
     int err;
     struct dial *dial = calloc(1, sizeof *dial);
-    if (dial == NULL)
+    if (dial == NULL) {
+        snprintf(text, text_len, "no memory");
         return ERR_TOO_MANY;
+    }
     dial->events = *events;
     err = address_resolve(address, &dial->address);
     if (err != ERR_OK) {

@@ -7,8 +7,8 @@
 #include "replica/net/seal.h"
 
 enum {
-    LINK_RETRY_MIN_MS = 5,   /* HELLO is sent again after this, doubling … */
-    LINK_RETRY_MAX_MS = 320, /* … up to this */
+    LINK_RETRY_MIN_MS = 1,   /* HELLO is sent again after this, doubling … */
+    LINK_RETRY_MAX_MS = 256, /* … up to this */
     LINK_REOPEN_MS = 50,     /* handshakes start at least this far apart */
     LINK_ACK_PIECES = LIMIT_CREDIT_MESSAGES / 2,
     LINK_ACK_BYTES = LIMIT_CREDIT_BYTES / 2,

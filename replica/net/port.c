@@ -4,6 +4,7 @@
 #include "replica/net/socket.h"
 
 #include <nanomsg/reqrep.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct peer {
     void *data; /* the caller's */
     bool up;    /* up() was called, down() not yet */
     bool closing;
+    uint64_t close_by_ms; /* if closing: at the latest then, whatever the peer has acknowledged */
     UT_hash_handle hh;
 };
 
@@ -119,8 +121,10 @@ int port_open(const char *const *addresses, size_t count, const struct link_keys
         return ERR_BAD_KEY;
     }
     struct port *port = calloc(1, sizeof *port);
-    if (port == NULL)
+    if (port == NULL) {
+        snprintf(text, text_len, "no memory");
         return ERR_TOO_MANY;
+    }
     port->keys = *keys;
     port->events = *events;
     int err = socket_open(NN_REP, &port->socket, text, text_len);
@@ -156,6 +160,7 @@ void port_close(struct port *port)
         free_peer(peer);
     }
     socket_close(port->socket);
+    sodium_memzero(&port->keys, sizeof port->keys);
     free(port);
 }
 
@@ -234,7 +239,7 @@ static bool drain(struct port *port, uint64_t now_ms, size_t budget)
 
 static void finish_closing(struct peer *peer, uint64_t now_ms)
 {
-    if (link_state(peer->link) != LINK_UP || link_queued_bytes(peer->link) > 0)
+    if (link_state(peer->link) != LINK_UP || (link_queued_bytes(peer->link) > 0 && now_ms < peer->close_by_ms))
         return;
     link_close(peer->link, now_ms);
     on_down(peer, ERR_OK);
@@ -286,8 +291,10 @@ size_t peer_queued_bytes(const struct peer *peer)
 
 void peer_close(struct peer *peer, uint64_t now_ms)
 {
-    (void)now_ms;
+    if (peer->closing)
+        return;
     peer->closing = true;
+    peer->close_by_ms = now_ms + LINK_SILENCE_MS;
     peer->port->untidy = true;
 }
 

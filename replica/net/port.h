@@ -38,14 +38,16 @@ uint64_t port_run(struct port *port, uint64_t now_ms, size_t budget, bool *more)
 int peer_send(struct peer *peer, const void *message, size_t len, uint64_t now_ms); /* as link_send */
 int peer_send_urgent(struct peer *peer, const void *message, size_t len, uint64_t now_ms);
 size_t peer_queued_bytes(const struct peer *peer);
-void peer_close(struct peer *peer, uint64_t now_ms); /* after what is queued; down() follows from port_run */
+/* Closes once what is queued has been acknowledged, or after LINK_SILENCE_MS; nothing more is heard from the peer.
+ * down() follows from port_run, with ERR_OK if nothing went wrong. */
+void peer_close(struct peer *peer, uint64_t now_ms);
 void peer_set_data(struct peer *peer, void *data);
 void *peer_data(const struct peer *peer);
 
 struct dial;
 
-/* A link to one address; it opens, and opens again, by itself. Events as link_events (`send` is ignored); they may
- * send, but not close the dial. */
+/* A link to one address (a name is looked up now, which may take the resolver's time); it opens, and opens again, by
+ * itself. Events as link_events (`send` is ignored); they may send, but not close the dial. */
 int dial_open(const char *address, const struct link_keys *keys, const struct link_events *events, struct dial **dial,
               char *text, size_t text_len);
 void dial_close(struct dial *dial);

@@ -129,7 +129,7 @@ static void an_absent_replica_is_reported_each_second(void **state)
     pair_wait(5 * LINK_HANDSHAKE_MS + 100);
     assert_int_equal(pair.client.downs, 5);
     assert_int_equal(pair.client.code, ERR_UNREACHABLE);
-    assert_true(pair_frames() < 60);
+    assert_true(pair_frames() < 70);
 }
 
 /* --- forgery and replay --- */
