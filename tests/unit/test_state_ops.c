@@ -162,10 +162,15 @@ static void test_depth_is_limited(void **arg)
     assert_int_equal(story_apply(story, request), ERR_NAME_TOO_LONG);
     /* The lower part fits where it was; the whole does not fit one level further down. */
     struct where lower = {middle, {"d", 1}};
-    assert_int_equal(move_to(story, lower, story_at("half")), ERR_OK);
-    assert_int_equal(move_to(story, story_at("half"), lower), ERR_OK);
+    story_make(story, "box", KIND_DIRECTORY);
+    assert_int_equal(move_to(story, lower, story_at("box/half")), ERR_OK);
+    assert_int_equal(move_to(story, story_at("box/half"), lower), ERR_OK);
     story_make(story, "short", KIND_DIRECTORY);
     assert_int_equal(move_to(story, story_at("d"), story_at("short/d")), ERR_NAME_TOO_LONG);
+    /* The box is empty again, and goes wherever an empty directory does. */
+    struct node_stat stat;
+    node_stat(state_node(story->state, deepest), &stat);
+    assert_int_equal(move_to(story, story_at("box"), (struct where){stat.parent, {"box", 3}}), ERR_OK);
 }
 
 /* --- delete --- */

@@ -196,6 +196,20 @@ static void test_ephemerals_go_with_their_session(void **arg)
     assert_true(state_session(story->state, second, &info) && info.ephemerals == 1);
 }
 
+/* The order is that of the ids, not that in which the session came by them. */
+static void test_the_order_of_deletion(void **arg)
+{
+    struct story *story = *arg;
+    uint64_t session = story_session(story, 1);
+    struct request request = {.kind = OP_RENAME, .rename = {.from = story_at("old"), .to = story_at("older")}};
+    request.rename.lifetime.ephemeral = true;
+    story_make(story, "old", KIND_FILE);
+    story_make_as(story, "new", KIND_FILE, (struct lifetime){.ephemeral = true});
+    assert_int_equal(story_apply(story, request), ERR_OK);
+    assert_int_equal(story_close(story, session), ERR_OK);
+    assert_string_equal(story_changes(story), "delete older, delete new, close ");
+}
+
 static void test_a_crowd_of_ephemerals(void **arg)
 {
     enum { CROWD = 3000 };
@@ -394,6 +408,7 @@ int main(void)
         STORY(test_numbers_come_one_after_the_other),
         STORY(test_results_are_kept_while_awaited),
         STORY(test_ephemerals_go_with_their_session),
+        STORY(test_the_order_of_deletion),
         STORY(test_a_crowd_of_ephemerals),
         STORY(test_the_first_write_gives_birth),
         STORY(test_unborn_files_go_with_who_opened_them_last),
