@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { RUNS = 1000, SOAK_RUNS = 50000, CALM_MESSAGES = 20 };
+enum { RUNS = 600, SOAK_RUNS = 50000, CALM_MESSAGES = 20 };
 
 /* Each message says by which connection of its sender it was sent, and as which; the rest follows from these. */
 struct label {
