@@ -70,7 +70,7 @@
 #define LOG_SEGMENT_BYTES          (16u * MIB)
 #define LOG_SECTOR_BYTES           512u
 #define LOG_SNAPSHOT_EVERY_BYTES   (256u * MIB) /* log written since the last snapshot that calls for a new one */
-#define LOG_SNAPSHOT_EVERY_ENTRIES 500000u
+#define LOG_SNAPSHOT_EVERY_ENTRIES 100000u
 #define LOG_SNAPSHOTS_KEPT         2u
 
 /* The mount. */
