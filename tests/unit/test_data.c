@@ -1,5 +1,7 @@
-/* Versions of data: random edits against a plain array, sharing of blocks, and what an append costs. */
+/* Versions of data: random edits against a plain array, sharing of blocks, what an append costs, readers in other
+ * threads. */
 #include <malloc.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -204,6 +206,68 @@ static void test_versions_share_blocks(void **unused)
         data_unref(versions[i]);
 }
 
+/* --- threads --- */
+
+/* The newest version, as the tree would hold it: the lock guards the pointer, not the bytes. */
+struct shared {
+    pthread_mutex_t lock;
+    struct data *newest;
+    bool done;
+};
+
+static struct data *take_newest(struct shared *shared, bool *done)
+{
+    pthread_mutex_lock(&shared->lock);
+    struct data *data = data_ref(shared->newest);
+    *done = shared->done;
+    pthread_mutex_unlock(&shared->lock);
+    return data;
+}
+
+/* Reads whole versions, each of which holds one letter from its start to its end. */
+static void *read_versions(void *arg)
+{
+    uint64_t mixed = 0;
+    for (bool done = false; !done;) {
+        static _Thread_local uint8_t bytes[4 * BLOCK];
+        struct data *data = take_newest(arg, &done);
+        size_t len = data_read(data, 0, bytes, sizeof bytes);
+        data_unref(data);
+        for (size_t i = 1; i < len; i++)
+            mixed += bytes[i] != bytes[0];
+    }
+    return (void *)(uintptr_t)mixed;
+}
+
+static void test_versions_outlive_the_lock(void **unused)
+{
+    (void)unused;
+    enum { READERS = 3, VERSIONS = 2000 };
+    struct shared shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t readers[READERS];
+    void *mixed;
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_versions, &shared), 0);
+    for (int i = 0; i < VERSIONS; i++) {
+        uint8_t letters[4 * BLOCK];
+        memset(letters, 'a' + i % 26, sizeof letters);
+        size_t size = i % 3 == 0 ? 100 : sizeof letters;
+        struct edit edits[] = {{EDIT_TRUNCATE, size, {NULL, 0}}, {EDIT_PUT, 0, {letters, size}}};
+        struct data *next, *old = shared.newest;
+        assert_int_equal(data_edit(old, edits, 2, &next), ERR_OK);
+        pthread_mutex_lock(&shared.lock);
+        shared.newest = next;
+        shared.done = i == VERSIONS - 1;
+        pthread_mutex_unlock(&shared.lock);
+        data_unref(old);
+    }
+    for (int i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_join(readers[i], &mixed), 0);
+        assert_null(mixed);
+    }
+    data_unref(shared.newest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_hash_tells_blocks_apart),
         cmocka_unit_test(test_a_hole_takes_no_memory),
         cmocka_unit_test(test_versions_share_blocks),
+        cmocka_unit_test(test_versions_outlive_the_lock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
