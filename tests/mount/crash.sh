@@ -49,7 +49,7 @@ kill_plain() {
     kill_hard "$(mount_pid "$mnt")"
     umount -l "$mnt"
     restarted=$(now_ms)
-    start_mount "$mnt" -o session_timeout=5s
+    start_mount "$mnt"
 }
 
 kill_embedded() {
@@ -62,12 +62,12 @@ kill_embedded() {
 one_round() {
     local writer load
     rm -rf "$WORK/logs"
-    mkdir -p "$WORK/logs" "$mnt/round/queue"
+    mkdir -p "$WORK/logs" "$mnt/$kind/$round/queue"
     for ((writer = 0; writer < writers; writer++)); do
-        mkdir "$mnt/round/$writer"
+        mkdir "$mnt/$kind/$round/$writer"
     done
     # shellcheck disable=SC2086  # `away` is a word or nothing
-    "$PACT_TESTS/crash_writer" "$mnt/round" "$WORK/logs" $writers $away &
+    "$PACT_TESTS/crash_writer" "$mnt/$kind/$round" "$WORK/logs" $writers $away &
     load=$!
     writers_advance 15
     sleep "0.$(printf '%03d' $((RANDOM % 300)))" # any moment will do
@@ -76,11 +76,9 @@ one_round() {
     writers_advance 15
     kill "$load"
     wait "$load" || fail "$kind: a call failed as it may not"
-    line=$("$PACT_TESTS/crash_check" "$mnt/round" "$WORK/logs" $writers) || fail "$kind: $line"
+    line=$("$PACT_TESTS/crash_check" "$mnt/$kind/$round" "$WORK/logs" $writers) || fail "$kind: $line"
     read -r _ a _ r _ u _ <<<"$line"
     acknowledged=$((acknowledged + a)) refused=$((refused + r)) unknown=$((unknown + u))
-    # A file that was created and never written is hidden, and holds its directory until the killed mount's session ends.
-    eventually rm -rf "$mnt/round" || fail "$kind: the round's tree cannot be removed: $(ls -laR "$mnt/round")"
 }
 
 rounds() { # KIND [away]
@@ -88,6 +86,9 @@ rounds() { # KIND [away]
     for ((round = 1; round <= count; round++)); do
         one_round
     done
+    # A file that was created and never written is hidden, and holds its directory until the killed mount's session ends.
+    rm -rf "${mnt:?}/$kind" 2>/dev/null || eventually rm -rf "$mnt/$kind" ||
+        fail "$kind: what was written cannot be removed: $(ls -laR "$mnt/$kind")"
     pass "$kind: $count kills, $acknowledged writes acknowledged: 0 lost, 0 twice; $refused refused, $unknown unknown;" \
         "usable again after at most $slowest ms"
 }
