@@ -33,6 +33,12 @@
 #define LIMIT_IN_FLIGHT     256u /* unanswered requests of one session */
 #define LIMIT_HOST_BYTES    64u
 
+/* The client. */
+#define LIMIT_IN_FLIGHT_BYTES (4u * MIB)  /* of requests sent and not answered: well within a link's queue */
+#define LIMIT_UNSENT          4096u       /* requests that wait to be sent */
+#define LIMIT_UNSENT_BYTES    (64u * MIB) /* of them */
+#define LIMIT_SYNCS           1024u       /* syncs not answered */
+
 /* Sessions. */
 #define LIMIT_SESSION_TIMEOUT_MIN_MS 1000u
 #define LIMIT_SESSION_TIMEOUT_MAX_MS 300000u

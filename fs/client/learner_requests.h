@@ -7,12 +7,6 @@
 
 #include "fs/client/client.h"
 
-/* What one client keeps; beyond it, TOO_MANY. LIMIT_IN_FLIGHT bounds the numbers without a result. */
-#define LIMIT_IN_FLIGHT_BYTES (4u * MIB)  /* of requests sent and not answered: well within a link's queue */
-#define LIMIT_UNSENT          4096u       /* requests that wait to be sent */
-#define LIMIT_UNSENT_BYTES    (64u * MIB) /* of them */
-#define LIMIT_SYNCS           1024u       /* syncs not answered */
-
 struct pending {
     struct pending *next, *previous;
     uint64_t ticket;
