@@ -85,10 +85,7 @@ static void commit_removed(struct handle *handle, struct data *last, const struc
 /* Why a commit can't even be tried. */
 static int refusal(const struct handle *handle)
 {
-    if (handle->error)
-        return handle->error;
-    bool lost = handle->session && handle->session != atomic_load(&handle->mount->own_session);
-    return lost ? ERR_SESSION_EXPIRED : ERR_OK;
+    return handle->error ? handle->error : handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
 }
 
 static void submit_data(struct handle *handle, struct call *call, const struct edit *append)
@@ -136,8 +133,8 @@ static void begin_commit(struct handle *handle, fuse_req_t req, const struct edi
 {
     struct call *call = call_new(req, finish);
     struct data *last = NULL;
-    bool removed = files_removed(handle->mount->files, handle->file, &last);
-    int code = removed ? ERR_OK : refusal(handle);
+    int code = refusal(handle);
+    bool removed = !code && files_removed(handle->mount->files, handle->file, &last);
     if (removed)
         commit_removed(handle, last, append);
     data_unref(last);

@@ -213,18 +213,23 @@ static bool quota_allows(struct handle *handle, uint64_t growth)
     return allowed;
 }
 
+bool handle_lost(const struct handle *handle)
+{
+    return handle->session && handle->session != atomic_load(&handle->mount->own_session);
+}
+
 /* What can be known beforehand fails here, at write(2): shells do not see close() fail. */
 int handle_may_stage(struct handle *handle, const struct data *base, uint64_t size, uint64_t len)
 {
     struct mount *mount = handle->mount;
     if (!handle->writable)
         return ERR_INVALID;
-    if (files_removed(mount->files, handle->file, NULL))
-        return ERR_OK;
     if (handle->error)
         return handle->error;
-    if (handle->session && handle->session != atomic_load(&mount->own_session))
+    if (handle_lost(handle))
         return ERR_SESSION_EXPIRED;
+    if (files_removed(mount->files, handle->file, NULL))
+        return size > LIMIT_DATA_BYTES ? ERR_TOO_BIG : ERR_OK;
     int code = mount_writable(mount);
     if (code)
         return code;

@@ -75,6 +75,8 @@ void handle_has_read(struct handle *handle, uint64_t offset, size_t len);
 /* Stages. ERR_OK, TOO_BIG, NO_SPACE (LIMIT_STAGED_BYTES), QUOTA, SESSION_EXPIRED, or why nothing can be written. */
 int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t len);
 int handle_truncate(struct handle *handle, uint64_t size);
+/* Whether what it staged or created was lost with its session. */
+bool handle_lost(const struct handle *handle);
 /* Why `len` more bytes, for a size of `size`, can't be staged; ERR_OK if they can. */
 int handle_may_stage(struct handle *handle, const struct data *base, uint64_t size, uint64_t len);
 /* A commit begins: what was staged is in flight, and shown as `version` until handle_settle finds none in flight. */

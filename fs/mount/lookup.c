@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/call.h"
 #include "fs/mount/control.h"
 #include "fs/mount/file.h"
 #include "fs/mount/found.h"
@@ -62,18 +63,10 @@ static void lookup_control(struct mount *mount, fuse_req_t req, fuse_ino_t paren
         control_lookup(mount, req, control_ino(kind, control_id(parent)));
 }
 
-void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+static void lookup_name(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *mount = mount_of(req);
     struct node_stat stat;
-    if (mount_ghost(mount, req)) {
-        ghost_lookup(mount, req, parent, name);
-        return;
-    }
-    if (control_is(parent) || !strcmp(name, CONTROL_NAME)) {
-        lookup_control(mount, req, parent, name);
-        return;
-    }
     uint64_t parent_id = znode_of(mount, parent);
     int code = find(mount, req, parent_id, name, &stat);
     if (code == ERR_NO_NODE && mount->tokens && strchr(name, '{')) {
@@ -86,6 +79,31 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         reply_code(req, code);
     else
         reply_entry(req, &stat);
+}
+
+static void finish_sync(struct call *call, const struct result *result)
+{
+    if (result->code)
+        reply_code(call->req, result->code);
+    else
+        lookup_name(call->req, call->parent, call->name);
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mount *mount = mount_of(req);
+    if (mount_ghost(mount, req)) {
+        ghost_lookup(mount, req, parent, name);
+    } else if (control_is(parent) || !strcmp(name, CONTROL_NAME)) {
+        lookup_control(mount, req, parent, name);
+    } else if (mount->linearizable) { /* a name that another host just made must be found */
+        struct call *call = call_new(req, finish_sync);
+        call->parent = parent;
+        call_set_name(call, name);
+        call_sync(call);
+    } else {
+        lookup_name(req, parent, name);
+    }
 }
 
 static void forget(struct mount *mount, fuse_ino_t ino, uint64_t count)

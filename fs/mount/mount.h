@@ -6,7 +6,8 @@
  * never uses up the FUSE threads.
  *
  * Locks, in the order in which they may be taken: a handle's, then one of client_lock, that of the files (file.h), of
- * the inodes (inode.h), those found last or templates. Nothing is sent to the kernel under any of the last four. */
+ * the inodes (inode.h), of those found last (found.h) or of the templates (template.h). Under client_lock only the
+ * files' lock and that of those found last may be taken. Nothing is sent to the kernel under any but a handle's. */
 #ifndef PACT_MOUNT_H
 #define PACT_MOUNT_H
 

@@ -83,7 +83,7 @@ static const char *find_mountpoint(const char *given)
 
 /* Forks. In the child it returns the descriptor on which to say that the mount answers; the parent waits for that
  * and ends with the status. */
-static int go_to_background(void)
+static int go_to_background(const sigset_t *before)
 {
     int ends[2], status;
     char ready = 0;
@@ -98,12 +98,14 @@ static int go_to_background(void)
         return ends[1];
     }
     close(ends[1]);
+    sigprocmask(SIG_SETMASK, before, NULL); /* waiting can be broken off: then the child gives up as well */
     if (read(ends[0], &ready, 1) == 1)
         _exit(0);
     _exit(waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-static void say_ready(int fd)
+/* False: nobody waits for the mount any more. */
+static bool say_ready(int fd)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (chdir("/") || null < 0)
@@ -113,9 +115,9 @@ static void say_ready(int fd)
         dup2(null, standard);
     if (null > 2)
         close(null);
-    if (write(fd, "1", 1) != 1)
-        log_line("nobody waits for the mount");
+    bool waited_for = write(fd, "1", 1) == 1;
     close(fd);
+    return waited_for;
 }
 
 /* nanomsg needs descriptors for every connection, and spins when they run out. */
@@ -152,11 +154,9 @@ static int serve(struct options *options, int ready)
         code = mount_start(&options->mount, &mount, text, sizeof text);
     if (code)
         complain(*text ? text : error_text(code));
-    if (!code && ready >= 0)
-        say_ready(ready);
-    else if (!code)
+    if (!code && ready < 0)
         log_line("the mount answers at %s", options->mount.mountpoint);
-    if (!code)
+    if (!code && (ready < 0 || say_ready(ready)))
         wait_for_end();
     int failed = atomic_load(&failure);
     if (failed)
@@ -171,13 +171,13 @@ static int serve(struct options *options, int ready)
 int main(int argc, char **argv)
 {
     struct options options;
-    sigset_t signals = awaited();
+    sigset_t signals = awaited(), before;
     options_read(argc, argv, &options);
     signal(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    sigprocmask(SIG_BLOCK, &signals, &before);
     raise_descriptor_limit();
     options.mount.mountpoint = find_mountpoint(options.mountpoint);
     if (!options.mount.mountpoint)
         return 1;
-    return serve(&options, options.foreground ? -1 : go_to_background());
+    return serve(&options, options.foreground ? -1 : go_to_background(&before));
 }

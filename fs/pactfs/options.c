@@ -119,12 +119,15 @@ static void read_option(struct options *options, char *option, char *flags, size
     usage_error("no such option, or no value: -o %s (see --help)", option);
 }
 
-/* The list is taken apart in place; the values live as long as the process. */
-static void read_list(struct options *options, char *list)
+/* The values live as long as the process; a copy, as `ps` shows the original. */
+static void read_list(struct options *options, const char *list)
 {
     static char flags[256];
+    char *copy = strdup(list);
+    if (!copy)
+        usage_error("no memory");
     options->mount.flags = flags;
-    for (char *rest = list, *option; (option = strsep(&rest, ","));)
+    for (char *rest = copy, *option; (option = strsep(&rest, ","));)
         read_option(options, option, flags, sizeof flags);
 }
 
