@@ -121,6 +121,25 @@ umount "$WORK/disk"
 unset "MOUNT_PIDS[$WORK/disk]"
 DATA=$whole
 
+# --- a write to the log that fails ends pactd; nothing of it is acknowledged ---
+
+start_pactd
+check "a write before" "$pactctl" -s "$SERVERS" create /before
+prlimit --pid "$PACTD_PID" --fsize=512 # every write behind the first sector fails from now on
+"$pactctl" -s "$SERVERS" create /after >"$WORK/out" 2>/dev/null &
+writer=$!
+status=0
+wait "$PACTD_PID" || status=$?
+check "pactd ends with status 1 (is $status)" test $status = 1
+check "and says why" grep -qE 'error .*log.* failed: .*log-[0-9]+.*must be started again' "$WORK/pactd.log"
+kill $writer
+wait $writer
+check "nothing was acknowledged" test ! -s "$WORK/out"
+start_pactd
+check "what was acknowledged before is there" "$pactctl" -s "$SERVERS" get /before
+check "and nothing else" not "$pactctl" -s "$SERVERS" get /after
+stop_pactd
+
 # --- damage is refused, and pactd says where ---
 
 start_pactd

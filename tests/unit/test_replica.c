@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "tests/support/host.h"
 #include "tests/support/probe.h"
+#include "tests/support/sample.h"
 
 static const struct lifetime plain;
 
@@ -279,6 +281,40 @@ static void wrong_requests_hurt_nobody_else(void **state)
     probe_free(&probe);
 }
 
+/* 3,000 messages of every kind with random content, some before and some after attaching: the replica takes them or
+ * ends the link, and others do not notice. */
+static void any_message_at_any_time_hurts_nobody_else(void **state)
+{
+    struct host *host = *state;
+    struct probe good = {0}, wild = {0};
+    static struct sample sample;
+    probe_open(&good, host->address, NULL);
+    probe_attach(&good, "good");
+    probe_open(&wild, host->address, NULL);
+    unsigned links = 1;
+    for (int i = 0; i < 3000; i++) {
+        struct message message;
+        struct buffer bytes = {0};
+        sample_begin(&sample, (uint64_t)i);
+        sample_message(&sample, MESSAGE_ATTACH + sample_random(&sample) % MESSAGE_DETACHED, &message);
+        if (encode_message(&message, &bytes) == ERR_OK)
+            probe_send_raw(&wild, bytes.at, bytes.len);
+        buffer_free(&bytes);
+        dial_run(wild.dial, now_ms());
+        if (wild.up)
+            continue;
+        probe_free(&wild);
+        probe_open(&wild, host->address, NULL);
+        if (links++ % 2)
+            probe_attach(&wild, "wild");
+    }
+    probe_free(&wild);
+    struct request request = probe_create("still here", plain);
+    assert_int_equal(probe_call(&good, &request), ERR_OK);
+    assert_true(links > 10);
+    probe_free(&good);
+}
+
 /* --- sessions --- */
 
 static bool flag_is_gone(struct probe *probe)
@@ -416,6 +452,11 @@ static void who_was_away_gets_what_it_missed(void **state)
     probe_free(&away);
 }
 
+static bool is_there_or_down(struct probe *probe)
+{
+    return probe->down || state_zxid(probe->tree) >= probe->wanted_zxid;
+}
+
 /* One mount reads nothing while another writes 30 MiB: the writer is not held up, and the slow one gets all of it
  * when it reads again. */
 static void a_slow_mount_holds_nobody_up(void **state)
@@ -426,7 +467,9 @@ static void a_slow_mount_holds_nobody_up(void **state)
     probe_open(&slow, host->address, NULL);
     probe_observe(&slow);
     append_many(&writer, 60, 500 * KIB);
-    if (slow.down || !probe_catch_up(&slow, state_zxid(writer.tree))) { /* silent for too long: it attaches again */
+    slow.wanted_zxid = state_zxid(writer.tree);
+    probe_until(&slow, is_there_or_down, PROBE_WAIT_MS);
+    if (slow.down) { /* it was silent for too long: it attaches again */
         probe_close(&slow);
         probe_open(&slow, host->address, NULL);
         probe_observe(&slow);
@@ -473,13 +516,36 @@ static void a_snapshot_is_taken_while_writing_goes_on(void **state)
     probe_free(&late);
 }
 
+/* Turns over a byte in the middle of each snapshot in the directory; how many there are. */
+static int damage_snapshots(const char *directory)
+{
+    char pattern[128];
+    glob_t found = {0};
+    snprintf(pattern, sizeof pattern, "%s/snapshot-*", directory);
+    glob(pattern, 0, NULL, &found);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        FILE *file = fopen(found.gl_pathv[i], "r+");
+        assert_non_null(file);
+        fseek(file, 0, SEEK_END);
+        long middle = ftell(file) / 2;
+        fseek(file, middle, SEEK_SET);
+        int byte = fgetc(file);
+        fseek(file, middle, SEEK_SET);
+        fputc(byte ^ 0x40, file);
+        fclose(file);
+    }
+    int count = (int)found.gl_pathc;
+    globfree(&found);
+    return count;
+}
+
 static bool snapshot_is_there(struct probe *probe)
 {
     return ask_status(probe).snapshot_zxid > 0;
 }
 
-/* After 200 entries a snapshot is written to disk; a restart from it and the log after it gives the same tree, and a
- * mount whose entries were purged gets a snapshot. */
+/* After 200 entries a snapshot is written to disk; a restart from it and the log after it gives the same tree. So does
+ * one after the snapshot was damaged, from the log alone. */
 static void snapshots_on_disk_shorten_the_start(void **state)
 {
     struct host *host = *state;
@@ -495,12 +561,17 @@ static void snapshots_on_disk_shorten_the_start(void **state)
     struct message_status before = ask_status(&probe);
     uint64_t zxid = before.zxid, digest = before.digest;
     probe_free(&probe);
-    host_restart(host);
-    probe_open(&probe, host->address, NULL);
-    struct message_status after = ask_status(&probe);
-    assert_int_equal(after.zxid, zxid);
-    assert_int_equal(after.digest, digest);
-    probe_free(&probe);
+    for (int damaged = 0; damaged <= 1; damaged++) {
+        host_stop(host);
+        if (damaged)
+            assert_int_not_equal(damage_snapshots(host->directory), 0);
+        host_start(host);
+        probe_open(&probe, host->address, NULL);
+        struct message_status after = ask_status(&probe);
+        assert_int_equal(after.zxid, zxid);
+        assert_int_equal(after.digest, digest);
+        probe_free(&probe);
+    }
     probe_free(&writer);
 }
 
@@ -543,6 +614,7 @@ int main(void)
         HOST_TEST(a_gap_is_asked_for),
         HOST_TEST(numbers_survive_a_restart),
         HOST_TEST(wrong_requests_hurt_nobody_else),
+        HOST_TEST(any_message_at_any_time_hurts_nobody_else),
         HOST_TEST(a_silent_session_expires),
         HOST_TEST(detach_closes_the_session),
         HOST_TEST(what_is_due_goes),
