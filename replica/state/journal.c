@@ -1,3 +1,16 @@
+/* journal.c - what the entry being applied has done so far, so that it can end in either of two ways.
+ *
+ *     step     noted                                   undone by                      at commit
+ *     TOUCH    a copy of the znode, before any change  putting the copy back          the copy leaves digest and
+ *                                                                                     goes to cursors, the znode
+ *                                                                                     enters the digest anew
+ *     ADD      a new znode                             forgetting and freeing it      it enters the digest
+ *     REMOVE   a znode, forgotten but still there      making it known again          it is freed
+ *     PLACE    the parent and name it had before       leaving, with those again      the old name is freed
+ *     UNLINK   the sibling that followed it            entering before that one       -
+ *     ACCOUNT  what the sums of a directory gained     taking it away                 -
+ *
+ * Undone from the last to the first, so that each finds the tree as it left it. */
 #include <assert.h>
 #include <stdlib.h>
 
