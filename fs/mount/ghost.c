@@ -90,16 +90,18 @@ static void push_control(struct ghosts *ghosts, const struct change *change)
                                                 .name = ""});
 }
 
-static void push(struct ghosts *ghosts, const struct ghost_change *change)
+typedef void push_function(struct ghost_queue *queue, const struct ghost_change *change);
+
+static void push(struct ghosts *ghosts, push_function *to_queue, const struct ghost_change *change)
 {
     if (ghosts_wanted(ghosts->mount, change))
-        ghost_queue_push(ghosts->queue, change);
+        to_queue(ghosts->queue, change);
     else
         ghosts->skipped++;
 }
 
 /* Announces the change at `i`, with those after it that belong to it; returns how many they are. */
-static size_t push_change(struct ghosts *ghosts, const struct changes *changes, size_t i)
+static size_t push_change(struct ghosts *ghosts, push_function *to_queue, const struct changes *changes, size_t i)
 {
     const struct change *change = &changes->list[i], *next = i + 1 < changes->count ? change + 1 : NULL;
     if (!foreign(ghosts->mount, changes, change))
@@ -123,17 +125,27 @@ static size_t push_change(struct ghosts *ghosts, const struct changes *changes, 
         ghost.other = next->id;
         ghost.other_kind = next->node_kind;
     }
-    push(ghosts, &ghost);
+    push(ghosts, to_queue, &ghost);
     return replaced || exchange ? 2 : 1;
+}
+
+static void announce(struct ghosts *ghosts, push_function *to_queue, const struct changes *changes)
+{
+    pthread_mutex_lock(&ghosts->lock);
+    for (size_t i = 0; i < changes->count && !ghosts->stopping;)
+        i += push_change(ghosts, to_queue, changes, i);
+    ghosts_wake(ghosts);
+    pthread_mutex_unlock(&ghosts->lock);
 }
 
 void ghosts_announce(struct ghosts *ghosts, const struct changes *changes)
 {
-    pthread_mutex_lock(&ghosts->lock);
-    for (size_t i = 0; i < changes->count && !ghosts->stopping;)
-        i += push_change(ghosts, changes, i);
-    ghosts_wake(ghosts);
-    pthread_mutex_unlock(&ghosts->lock);
+    announce(ghosts, ghost_queue_push, changes);
+}
+
+void ghosts_announce_difference(struct ghosts *ghosts, const struct changes *changes)
+{
+    announce(ghosts, ghost_queue_push_difference, changes);
 }
 
 static void announce_one(struct ghosts *ghosts, const struct ghost_change *change)

@@ -30,6 +30,10 @@ void ghosts_free(struct ghosts *ghosts);
 /* From the client thread: queues what needs announcing. Changes of the mount's own requests are skipped where the
  * kernel raised the event itself (all but data of own commits). Never waits. */
 void ghosts_announce(struct ghosts *ghosts, const struct changes *changes);
+/* The same for the difference between two trees (state_diff), after a snapshot took the place of the tree. It is
+ * announced in an order of its own: a znode that state_diff makes anew to get out of a circle of moves must not be
+ * removed before the kernel's eyes, which would take it for dead ever after. */
+void ghosts_announce_difference(struct ghosts *ghosts, const struct changes *changes);
 /* After a template create or rename: the kernel has the node under `template`; make it known as `name`. */
 void ghosts_rename_template(struct ghosts *ghosts, uint64_t parent, const char *template_name, const char *name,
                             uint64_t id);

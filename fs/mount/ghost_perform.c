@@ -129,6 +129,8 @@ static int data(const struct ghost_thread *thread, const struct ghost_change *ch
 static int touch_virtual(const struct ghost_change *change)
 {
     int fd = open_inode(change->id, O_WRONLY | O_NONBLOCK);
+    if (fd == -ESTALE) /* the kernel does not know it: nobody watches */
+        return 0;
     return fd < 0 ? fd : truncate_and_close(fd, change->size);
 }
 

@@ -231,8 +231,26 @@ static void enqueue(struct ghost_queue *queue, const struct ghost_change *change
     queue->jobs++;
 }
 
+static bool any_room(void *arg, uint64_t directory)
+{
+    (void)arg;
+    (void)directory;
+    return true;
+}
+
+/* Ends the difference when so little is left that nothing more needs to be swallowed. */
+static void flush_difference(struct ghost_queue *queue)
+{
+    struct ghost_change change;
+    if (queue->jobs + ghost_diff_count(queue->diff) <= queue->limit / 4)
+        while (ghost_diff_next(queue->diff, any_room, NULL, &change))
+            enqueue(queue, &change);
+}
+
 void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *change)
 {
+    if (ghost_diff_count(queue->diff))
+        flush_difference(queue);
     /* While there is a difference, all goes through it: what comes later must not be announced earlier. */
     if (ghost_diff_count(queue->diff)) {
         ghost_diff_note(queue->diff, change);
@@ -245,6 +263,11 @@ void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *chan
         return;
     }
     queue->overflows++;
+    ghost_diff_note(queue->diff, change);
+}
+
+void ghost_queue_push_difference(struct ghost_queue *queue, const struct ghost_change *change)
+{
     ghost_diff_note(queue->diff, change);
 }
 

@@ -8,8 +8,8 @@
  *
  * Repeated changes of one node's data (or attributes) are one job as long as nothing was created, removed or renamed
  * in its directory in between; data written to a file not yet announced goes with its CREATE. `limit` jobs may wait;
- * what comes beyond is kept as the difference between the announced and the current tree (ghost_diff.h) until there
- * is room again. */
+ * what comes beyond is kept as the difference between the announced and the current tree (ghost_diff.h) until a
+ * quarter of that is left. */
 #ifndef PACT_GHOST_QUEUE_H
 #define PACT_GHOST_QUEUE_H
 
@@ -21,12 +21,15 @@ struct ghost_job {
     struct ghost_change change; /* the names are the job's own */
 };
 
-/* NULL: out of memory. limit ≥ 2. `parent_of` is called in ghost_queue_ready and ghost_queue_take. */
+/* NULL: out of memory. limit ≥ 2. `parent_of` is called by what is below but _done, _info and _free. */
 struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, void *arg);
 void ghost_queue_free(struct ghost_queue *queue);
 
 /* Copies the change and its names. */
 void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *change);
+/* The same for a step of the difference between two trees, which says where things go, not how they went: it is
+ * announced as what is kept beyond the limit. */
+void ghost_queue_push_difference(struct ghost_queue *queue, const struct ghost_change *change);
 /* The next job that waits for nothing; NULL if there is none. It stays in its lanes, as their head, until done. */
 struct ghost_job *ghost_queue_take(struct ghost_queue *queue);
 /* Frees the job; what waited for it may be taken. */

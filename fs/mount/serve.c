@@ -70,7 +70,7 @@ static void on_resync(void *arg, const struct state *before)
     client_unlock(mount->client);
     drop_changed_pages(mount, &changes);
     if (ghosts)
-        ghosts_announce(ghosts, &changes);
+        ghosts_announce_difference(ghosts, &changes);
     changes_free(&changes);
 }
 

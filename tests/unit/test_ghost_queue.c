@@ -204,6 +204,29 @@ static void test_beyond_the_limit(void **unused)
     expect_empty(queue);
 }
 
+/* The difference between two trees: a znode that is deleted and made anew in it has moved. What comes after the
+ * difference is not swallowed. */
+static void test_difference_of_two_trees(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
+    struct ghost_change step = named(GHOST_DELETE, 10, 1, "a");
+    step.node_kind = KIND_DIRECTORY;
+    ghost_queue_push_difference(queue, &step);
+    step.kind = GHOST_CREATE;
+    step.name = "b";
+    ghost_queue_push_difference(queue, &step);
+    assert_int_equal(ghost_queue_info(queue).differences, 1);
+    push(queue, GHOST_CREATE, 11, 1, "c");
+    push(queue, GHOST_DELETE, 11, 1, "c");
+    struct ghost_job *job = expect(queue, GHOST_RENAME, 10);
+    assert_string_equal(job->change.to_name, "b");
+    ghost_queue_done(queue, job);
+    expect_done(queue, GHOST_CREATE, 11);
+    expect_done(queue, GHOST_DELETE, 11);
+    expect_empty(queue);
+}
+
 /* A directory that is stuck with all the queue has room for does not hold up another one. */
 static void test_full_of_a_stuck_directory(void **unused)
 {
@@ -636,7 +659,7 @@ static void test_random_histories_beyond_the_limit(void **unused)
     (void)unused;
     unsigned circles = 0, overflows = 0;
     for (uint64_t seed = 1; seed <= 120; seed++)
-        history(seed, 2 + seed % 40, 5 + (unsigned)seed % 5, false, &circles, &overflows);
+        history(seed, 2 + seed % 40, 2 + (unsigned)seed % 8, false, &circles, &overflows);
     assert_true(overflows > 1000);
     print_message("beyond the limit %u times; %u names made anew because moves formed a circle\n", overflows, circles);
 }
@@ -650,6 +673,7 @@ int main(void)
         cmocka_unit_test(test_coalescing),
         cmocka_unit_test(test_data_goes_with_the_create),
         cmocka_unit_test(test_beyond_the_limit),
+        cmocka_unit_test(test_difference_of_two_trees),
         cmocka_unit_test(test_full_of_a_stuck_directory),
         cmocka_unit_test(test_free_while_full),
         cmocka_unit_test(test_random_histories_below_the_limit),
