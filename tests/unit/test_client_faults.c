@@ -291,7 +291,7 @@ static void a_mount_left_behind(void **state)
     mount_open(&writer, "inproc:elsewhere");
     assert_int_equal(mount_make(&writer, "new"), ERR_OK);
     assert_int_equal(mount_drop(&writer, "old"), ERR_OK);
-    fill_log(&writer, 3 * LOG_SEGMENT_BYTES / MIB / 2);
+    fill_log(&writer, 3 * LOG_SEGMENT_BYTES / MIB); /* two snapshots lie behind the first segment */
     mount_close(&writer);
     host_stop(&fixture->host);
     fixture->host.bind = fixture->bind;
