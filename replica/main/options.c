@@ -102,7 +102,6 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
     return *field != NULL;
 }
 
-/* The values live as long as the process. */
 static void read_config(struct raw *raw)
 {
     struct config config = {0};
@@ -157,7 +156,7 @@ static void take_key(const struct raw *raw, struct options *options)
 
 void options_read(int argc, char **argv, struct options *options)
 {
-    struct raw raw = {0};
+    static struct raw raw; /* owns the file's values for the process's life */
     enum report_level level;
     *options = (struct options){0};
     read_command_line(argc, argv, &raw);
