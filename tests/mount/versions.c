@@ -45,7 +45,7 @@ static int read_once(const char *path, int *number)
 static int reader(const char *path, const char *stop)
 {
     long readings = 0, versions = 0;
-    int number, last = -1;
+    int number = 0, last = -1;
     while (access(stop, F_OK)) {
         if (read_once(path, &number))
             return 1;
