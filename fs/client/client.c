@@ -98,6 +98,7 @@ int client_open(const struct client_options *options, struct client **client, ch
 
 void client_close(struct client *client)
 {
+    assert(!pthread_equal(pthread_self(), client->thread));
     pthread_mutex_lock(&client->mutex);
     learner_close(client->learner, client_now_ms(), &client->output);
     client_carry_out(client);
