@@ -136,7 +136,7 @@ told "an ephemeral, made elsewhere" "0 CREATE,ISDIR e"
 stop_mount "$WORK/c"
 told "its session has ended" "0 DELETE,ISDIR e"
 mkdir "$A/a/{ttl=50ms}t"
-eventually test ! -e "$B/a/t" || fail "the TTL does not run"
+eventually test ! -e "$A/a/t" || fail "the TTL does not run"
 told "a node that lives 50 ms comes and goes" "
     0 CREATE,ISDIR t
     0 DELETE,ISDIR t"
@@ -212,6 +212,72 @@ told "a tree, from the leaves up" "
     1 IGNORED .
     0 DELETE,ISDIR tree"
 
+chmod 750 "$A"
+told "the mount's root" "0 ATTRIB,ISDIR ."
+
+# A running program cannot be opened for writing: its watchers learn by ATTRIB.
+cp /bin/sleep "$A/a/program"
+told "a program" "
+    5 CREATE program
+    5 OPEN program
+    5 MODIFY program
+    5 CLOSE_WRITE program"
+"$B/a/program" 1000 &
+program=$!
+running() { [[ $(readlink "/proc/$program/exe") == "$B/a/program" ]]; }
+eventually running || fail "no program can be run"
+eventually quiet
+seen=$(wc -l <"$WORK/events")
+echo >>"$A/a/program"
+told "changed while it runs here" "5 ATTRIB program"
+kill "$program"
+rm "$A/a/program"
+announced
+eventually quiet
+end_watch
+
+# Late ghosts, of a name that has got a new meaning: the new one's own watch hears nothing of the old one's end.
+echo x >"$A/a/file"
+mkdir "$A/a/name"
+ls -R "$B/a" >/dev/null
+hold open "$B/a/file"
+echo y >"$A/a/file"
+eventually grep -q held "$WORK/hold.1" || fail "the ghost does not meet the listener"
+rmdir "$A/a/name"
+mkdir "$A/a/name"
+eventually level
+watch "$B/a" "$B/a/name"
+seen=0
+release
+told "a directory made anew under the same name, and watched already" "
+    0 OPEN file
+    0 MODIFY file
+    0 CLOSE_WRITE file
+    0 DELETE,ISDIR name
+    0 CREATE,ISDIR name"
+mkdir "$A/a/name/below"
+told "the new one's watch is alive" "1 CREATE,ISDIR below"
+end_watch
+
+# A mount of a part of the tree: what comes in is new, what goes out is gone.
+start_mount "$WORK/part" -o root=/a
+B=$WORK/part
+ls "$WORK/part" >/dev/null
+watch "$WORK/part"
+seen=0
+mkdir "$A/a/inside" "$A/outside"
+told "in a mount of /a" "0 CREATE,ISDIR inside"
+mv "$A/a/inside" "$A/moved-out"
+told "moved out of it" "0 DELETE,ISDIR inside"
+mv "$A/moved-out" "$A/a/moved-in"
+told "moved in" "0 CREATE,ISDIR moved-in"
+chmod 711 "$A/a"
+told "its root" "0 ATTRIB,ISDIR ."
+[[ $(counter "$B" failed) == 0 ]] || fail "the kernel refused $(counter "$B" failed) ghosts"
+end_watch
+stop_mount "$B"
+B=$WORK/b
+
 before=$(counter "$B" 'done')
 cp -r /usr/include/linux "$A/copy"
 announced
@@ -219,6 +285,5 @@ announced
 pass "a tree of $(find "$A/copy" | wc -l) names that nobody has looked at: one ghost, for its top"
 
 [[ $(counter "$B" failed) == 0 ]] || fail "the kernel refused $(counter "$B" failed) ghosts"
-end_watch
 stop_two
 finish
