@@ -9,6 +9,15 @@
 #include "fs/client/duration.h"
 #include "replica/net/port.h"
 
+/* What the options point into lives as long as the process, however many -o there are. */
+static void keep(char *list)
+{
+    static char *kept[64];
+    static size_t count;
+    if (count < sizeof kept / sizeof kept[0])
+        kept[count++] = list;
+}
+
 static const char help[] =
     "Usage: pactfs SERVERS MOUNTPOINT [-f] [-o OPTION,...]\n"
     "\n"
@@ -124,6 +133,7 @@ static void read_list(struct options *options, const char *list)
 {
     static char flags[256];
     char *copy = strdup(list);
+    keep(copy);
     if (!copy)
         usage_error("no memory");
     options->mount.flags = flags;
