@@ -174,11 +174,31 @@ gives OK open file
 cd /
 stop_mount "$WORK/mnt"
 
+echo "# interrupted"
+start_mount "$WORK/mnt"
+cd "$WORK/mnt" || exit 1
+waiting() { grep -q '^in_flight [1-9]' .pact/session; }
+# A mkdir that could not be sent yet ends with EINTR, and was certainly not done.
+interrupted() {
+    kill_hard "$PACTD_PID"
+    "$PACT_TESTS/op" mkdir interrupted >"$WORK/outcome" &
+    local waiter=$!
+    eventually waiting && kill -USR1 "$waiter"
+    wait "$waiter"
+    start_pactd
+    eventually answers OK chmod file
+    [[ $(<"$WORK/outcome") == EINTR ]] # or EROFS, where the machine took 2 s
+}
+answers() { [[ $(op "${@:2}") == "$1" ]]; }
+check "a signal ends a mkdir that was not sent" eval 'interrupted || interrupted || interrupted'
+check "it was not done" not test -e interrupted
+cd /
+stop_mount "$WORK/mnt"
+
 echo "# no replica"
 start_mount "$WORK/mnt" -o op_timeout=1s
 cd "$WORK/mnt" || exit 1
 kill_hard "$PACTD_PID"
-answers() { [[ $(op "${@:2}") == "$1" ]]; }
 eventually answers EROFS openw file
 for call in "mkdir x" "openw file" "creat x" "rename file x" "unlink file"; do
     # shellcheck disable=SC2086  # a call and its arguments

@@ -1,4 +1,4 @@
-/* op CALL ARGUMENT... - makes one system call and prints OK or the name of its errno, for errors.sh and others.
+/* op CALL ARGUMENT... - makes one system call and prints OK or the name of its errno; SIGUSR1 interrupts it.
  *
  *   mkdir P | rmdir P | unlink P | creat P (O_EXCL) | open P (O_RDONLY) | openw P (O_WRONLY) | symlink TARGET P
  *   link OLD P | fifo P | device P | file P (mknod) | rename OLD P [noreplace|exchange] | truncate P SIZE | chmod P
@@ -6,6 +6,7 @@
  *   getxattr P NAME | fsync P | fallocate P SIZE | unlinked P (what is left of an open file that is removed) */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,8 +199,15 @@ static const struct {
     {"getxattr", do_getxattr}, {"fsync", do_fsync},   {"fallocate", do_fallocate}, {"unlinked", do_unlinked},
 };
 
+static void on_signal(int number)
+{
+    (void)number;
+}
+
 int main(int argc, char **argv)
 {
+    struct sigaction interrupt = {.sa_handler = on_signal}; /* without SA_RESTART */
+    sigaction(SIGUSR1, &interrupt, NULL);
     for (int i = 2; i < argc && i < 10; i++)
         argument[i - 2] = argv[i];
     for (size_t i = 0; argc > 2 && i < sizeof calls / sizeof *calls; i++)
