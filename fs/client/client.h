@@ -46,8 +46,9 @@ struct client_options {
 
 /* Starts the client thread; call it after any fork. ERR_OK or an error and a text. */
 int client_open(const struct client_options *options, struct client **client, char *text, size_t text_len);
-/* Closes the session (waits for it, at most op_timeout), ends the thread, frees. Waiting requests get
- * OUTCOME_UNKNOWN. Not from the client thread. */
+/* Closes the session (waits for that, at most op_timeout, and only NO_LEADER_GRACE_MS without a leader), ends the
+ * thread, frees. Requests not yet sent get SESSION_EXPIRED; those sent their result, or OUTCOME_UNKNOWN. Not from the
+ * client thread. */
 void client_close(struct client *client);
 
 /* Waits until the tree is there and as new as the commit point was at attaching. ERR_OK, ERR_UNREACHABLE after
