@@ -72,6 +72,14 @@
 #define LIMIT_SNAPSHOT_CURSORS 8u          /* snapshots being taken at once, the disk's included */
 #define LIMIT_BATCH_BYTES      (4u * MIB)  /* entries under one fdatasync */
 
+/* The ensemble. */
+#define LIMIT_REPLICAS   7u
+#define LIMIT_HEARTBEATS 4096u /* sessions in one message between replicas */
+#define ZAB_PING_MS      30u   /* the leader pings this often */
+#define ZAB_SILENCE_MS   150u  /* of own running time, until a silent peer counts as down */
+#define ZAB_VOTE_MS      20u   /* an election waits this long for better votes, unless all reachable have voted */
+#define ZAB_PHASE_MS     1000u /* discovery and synchronisation without progress are given up after this */
+
 /* The log. */
 #define LOG_SEGMENT_BYTES          (16u * MIB)
 #define LOG_SECTOR_BYTES           512u

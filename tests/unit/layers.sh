@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 
 # directory | what it may include of the project (prefixes or whole files)
 rules='
-proto              | proto/ replica/state/request.h pact.pb-c.h
+proto              | proto/ replica/state/request.h replica/zab/zab.h pact.pb-c.h
 replica/zab        | replica/zab/ proto/limits.h proto/errors.h
 replica/state      | replica/state/ proto/limits.h proto/errors.h
 replica/store      | replica/store/ proto/ replica/state/request.h
