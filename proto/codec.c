@@ -107,10 +107,8 @@ static int serialise(const ProtobufCMessage *message, size_t limit, struct buffe
     return ERR_OK;
 }
 
-typedef ProtobufCMessage *(*pack_function)(struct arena *arena, const void *from);
-
 /* Protobuf's structs are built on the stack; only what is too large for it (a large multi) takes a real arena. */
-static int encode(pack_function pack, const void *from, size_t limit, struct buffer *to)
+int encode(pack_function pack, const void *from, size_t limit, struct buffer *to)
 {
     _Alignas(max_align_t) uint8_t stack[SCRATCH_BYTES];
     struct arena scratch;

@@ -8,6 +8,7 @@
 
 #include "proto/errors.h"
 #include "proto/message.h"
+#include "proto/peer.h"
 #include "replica/state/request.h"
 
 struct arena;
@@ -26,6 +27,7 @@ void buffer_free(struct buffer *buffer);
  * entries) or LIMIT_MESSAGE_BYTES (messages). */
 int encode_request(const struct request *request, struct buffer *to);
 int encode_message(const struct message *message, struct buffer *to);
+int encode_peer_message(const struct peer_message *message, struct buffer *to);
 
 /* An entry around an already encoded request, so that the leader need not encode it again. entry->request is
  * ignored. */
@@ -36,5 +38,6 @@ int encode_entry(const struct entry *entry, struct bytes request, struct buffer 
 int decode_request(struct bytes from, struct arena *arena, struct request *request);
 int decode_entry(struct bytes from, struct arena *arena, struct entry *entry);
 int decode_message(struct bytes from, struct arena *arena, struct message *message);
+int decode_peer_message(struct bytes from, struct arena *arena, struct peer_message *message);
 
 #endif

@@ -36,6 +36,11 @@ int parse(const ProtobufCMessageDescriptor *descriptor, struct bytes from, struc
 /* Whether the message, or one inside it, has a field that this version does not know. */
 bool has_unknown_fields(const ProtobufCMessage *message);
 
+/* Packs and serialises, replacing the buffer's contents. ERR_OK, ERR_TOO_BIG: more than `limit` bytes; ERR_TOO_MANY: no
+ * memory. */
+typedef ProtobufCMessage *(*pack_function)(struct arena *arena, const void *from);
+int encode(pack_function pack, const void *from, size_t limit, struct buffer *to);
+
 /* Declares `to`, a new message in the arena; returns NULL from the function if the arena is full. */
 #define NEW(type, function)                                                                                            \
     type *to = arena_alloc(arena, sizeof *to);                                                                         \

@@ -73,12 +73,13 @@
 #define LIMIT_BATCH_BYTES      (4u * MIB)  /* entries under one fdatasync */
 
 /* The ensemble. */
-#define LIMIT_REPLICAS   7u
-#define LIMIT_HEARTBEATS 4096u /* sessions in one message between replicas */
-#define ZAB_PING_MS      30u   /* the leader pings this often */
-#define ZAB_SILENCE_MS   150u  /* of own running time, until a silent peer counts as down */
-#define ZAB_VOTE_MS      20u   /* an election waits this long for better votes, unless all reachable have voted */
-#define ZAB_PHASE_MS     1000u /* discovery and synchronisation without progress are given up after this */
+#define LIMIT_REPLICAS       7u
+#define LIMIT_ENSEMBLE_BYTES (4u * KIB) /* the list of members as text */
+#define LIMIT_HEARTBEATS     4096u      /* sessions in one message between replicas */
+#define ZAB_PING_MS          30u        /* the leader pings this often */
+#define ZAB_SILENCE_MS       150u       /* of own running time, until a silent peer counts as down */
+#define ZAB_VOTE_MS          20u   /* an election waits this long for better votes, unless all reachable have voted */
+#define ZAB_PHASE_MS         1000u /* discovery and synchronisation without progress are given up after this */
 
 /* The log. */
 #define LOG_SEGMENT_BYTES          (16u * MIB)
@@ -91,6 +92,6 @@
 #define LIMIT_HANDLES      65536u      /* open files and directories of one mount */
 #define LIMIT_STAGED_BYTES (64u * MIB) /* staged and not yet committed, all handles together */
 #define LIMIT_GHOSTS       65536u      /* pending changes to announce */
-#define UNBORN_WAIT_MS     5u          /* OPEN and GETATTR wait this long for a RELEASE under way */
+#define UNBORN_WAIT_MS     100u        /* OPEN and GETATTR wait this long for a RELEASE under way */
 
 #endif

@@ -219,6 +219,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     handle_drop(handle);
     if (handle_owes(handle) && !handle->discarded && !handle->error) {
+        files_wait_turn(mount_of(req)->files, handle->file);
         begin_commit(handle, req, NULL, -1, finish_release);
         return;
     }

@@ -14,6 +14,7 @@ struct files {
     pthread_mutex_t lock;
     pthread_cond_t released; /* a file is no longer closing */
     struct file *table;
+    struct file *closing; /* a list, in the order of their last FLUSH */
 };
 
 struct files *files_new(void)
@@ -30,8 +31,20 @@ struct files *files_new(void)
     return files;
 }
 
+static void set_closing(struct files *files, struct file *file, bool closing)
+{
+    if (closing && !file->closing)
+        DL_APPEND2(files->closing, file, closing_prev, closing_next);
+    if (!closing && file->closing) {
+        DL_DELETE2(files->closing, file, closing_prev, closing_next);
+        pthread_cond_broadcast(&files->released);
+    }
+    file->closing = closing;
+}
+
 static void drop(struct files *files, struct file *file)
 {
+    set_closing(files, file, false);
     HASH_DEL(files->table, file);
     data_unref(file->last);
     free(file);
@@ -252,31 +265,51 @@ bool files_staged_mtime(struct files *files, const struct handle *handle, int64_
 void files_set_closing(struct files *files, struct file *file, bool closing)
 {
     pthread_mutex_lock(&files->lock);
-    if (file->closing && !closing)
-        pthread_cond_broadcast(&files->released);
-    file->closing = closing;
+    set_closing(files, file, closing);
     pthread_mutex_unlock(&files->lock);
+}
+
+/* Waits until a file is released, or `until`: then somebody else still holds it, and nobody waits for it again. */
+static void wait_for(struct files *files, fuse_ino_t ino, const struct timespec *until)
+{
+    struct file *file = find(files, ino);
+    int late = 0;
+    while (file && file->closing && !late) {
+        late = pthread_cond_timedwait(&files->released, &files->lock, until);
+        file = find(files, ino);
+    }
+    if (file && late)
+        set_closing(files, file, false);
+}
+
+static struct timespec after_ms(long ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += ms * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    return until;
 }
 
 void files_wait_closing(struct files *files, fuse_ino_t ino)
 {
-    struct timespec until;
-    struct file *file;
-    int late = 0;
     pthread_mutex_lock(&files->lock);
-    file = find(files, ino);
-    if (!file || !file->closing)
-        goto out;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += UNBORN_WAIT_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
-    while (file && file->closing && !late) {
-        late = pthread_cond_timedwait(&files->released, &files->lock, &until);
-        file = find(files, ino);
+    const struct file *file = find(files, ino);
+    if (file && file->closing) {
+        struct timespec until = after_ms(UNBORN_WAIT_MS);
+        wait_for(files, ino, &until);
     }
-    if (file && late)
-        file->closing = false;
-out:
+    pthread_mutex_unlock(&files->lock);
+}
+
+void files_wait_turn(struct files *files, const struct file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    if (file->closing && files->closing != file) {
+        struct timespec until = after_ms(UNBORN_WAIT_MS);
+        while (file->closing && files->closing != file)
+            wait_for(files, files->closing->ino, &until);
+    }
     pthread_mutex_unlock(&files->lock);
 }

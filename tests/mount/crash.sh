@@ -2,12 +2,12 @@
 # What a kill -9 leaves: no acknowledged write lost, none applied twice, and the mount usable again within 3 s.
 #
 # Eight writers (crash_writer.c) note the outcome of each call outside the mount, while one daemon is killed at a
-# random moment and started again; crash_check.c then compares. COUNT times each (10; with PACT_SOAK 100) for
+# random moment and started again; crash_check.c then compares. COUNT times each (5; with PACT_SOAK 100) for
 # pactd, for an embedded pactfs and for a plain pactfs.
 . "$(dirname "$0")/lib.sh"
 
 if [[ ${PACT_SOAK:-} ]]; then COUNT=${COUNT:-100}; fi
-count=${COUNT:-10} writers=8 limit_ms=3000
+count=${COUNT:-5} writers=8 limit_ms=3000
 mnt=$WORK/mnt
 
 now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Ten thousand writes of each kind to four hundred files through one mount, as fast as they go, watched on another: of
+# Ten thousand (with PACT_SOAK; else 2,000) writes of each kind to four hundred files through one mount, as fast as they go, watched on another: of
 # each file the last one is reported, with the content that a program finds which reads the file when the event comes.
 # And how long it takes from close() to the event.
 # shellcheck source=tests/mount/lib.sh

@@ -8,6 +8,7 @@
 #   check NAME COMMAND...           counts; prints what the command said if it fails
 #   pass TEXT, fail TEXT            one check by hand; `fail` ends the test
 #   eventually COMMAND...           succeeds within 15 s
+#   repeated N                      how often: N with PACT_SOAK, else a fifth; a twentieth under the sanitizers
 #   finish                          prints the count and ends with 0 or 1
 #
 # Everything is in $WORK, logs are $WORK/pactd.log and MNT.log; all that was started is ended at exit, by its pid.
@@ -69,6 +70,13 @@ check() {
 }
 
 not() { ! "$@"; }
+
+repeated() {
+    local divisor=5
+    [[ ! ${PACT_SANITIZED:-} ]] || divisor=20
+    [[ ! ${PACT_SOAK:-} ]] || divisor=1
+    echo $(($1 / divisor))
+}
 
 eventually() {
     local deadline=$((SECONDS + 15))

@@ -4,9 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 ctl() { "$PACT_BIN/pactctl" -s "$SERVERS" "$@"; }
 
-# Two segments of the log fit, of 64 MiB each; a third does not.
+# Two segments of the log fit, of 16 MiB each; a third does not.
 mkdir "$WORK/disk"
-mount -t tmpfs -o size=150m none "$WORK/disk" || exit 1
+mount -t tmpfs -o size=38m none "$WORK/disk" || exit 1
 MOUNT_PIDS["$WORK/disk"]='' # to be unmounted at exit
 DATA=$WORK/disk/data
 start_pactd
@@ -22,7 +22,7 @@ while ((written < 200)) && ctl set /big - <"$WORK/value" 2>"$WORK/err"; do
     written=$((written + 1))
     ctl set /count $written
 done
-check "the disk is full after 1 MB was written $written times" test "$written" -gt 100 -a "$written" -lt 140
+check "the disk is full after 1 MB was written $written times" test "$written" -gt 20 -a "$written" -lt 36
 check "the write that did not fit says so: $(cat "$WORK/err")" grep -qE 'quorum|outcome' "$WORK/err"
 check "pactd says so" grep -q 'error the disk is full' "$WORK/pactd.log"
 check "what was acknowledged can be read" test "$(ctl get /count)" = $written
@@ -31,7 +31,7 @@ check "a new session is refused" not ctl set /count never
 eventually false # longer than the session's timeout
 check "a session outlives its timeout" ctl get /alive
 
-mount -o remount,size=400m "$WORK/disk"
+mount -o remount,size=100m "$WORK/disk"
 check "with more space it comes back by itself" eventually grep -q 'has space again' "$WORK/pactd.log"
 check "a write is done" ctl set /count after
 check "the session that lived through it holds its ephemeral" ctl get /alive

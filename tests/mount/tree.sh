@@ -7,8 +7,10 @@
 source_tree=$WORK/source
 cp -a /usr/include "$source_tree"
 find "$source_tree" -type f -size +1024k -delete
+# The sanitizers need not see each of thousands of files.
+[[ ! ${PACT_SANITIZED:-} ]] || find "$source_tree" -mindepth 1 -maxdepth 1 -type d ! -name linux ! -name rpc -exec rm -rf {} +
 files=$(find "$source_tree" -type f | wc -l)
-((files > 1000)) || fail "/usr/include has only $files files: nothing to show"
+((files > 500)) || fail "/usr/include has only $files files: nothing to show"
 
 # Everything a copy should keep, but for the size of directories.
 listing() { (cd "$1" && find . -printf '%P|%y|%m|%U|%G|%T@|%l|%y%s\n' | sed 's/|d[0-9]*$/|d/' | LC_ALL=C sort); }

@@ -1,10 +1,10 @@
 #!/bin/bash
 # A reader looping over a 900 KiB file while a writer replaces it never sees a mix, an empty or a short file.
 #
-# 1,000 replacements by O_TRUNC, 200 by writing over it, 200 by a rename (ROUNDS changes the first), with one reader on
-# the writer's mount and one on another.
+# 1,000 replacements by O_TRUNC, 200 by writing over it, 200 by a rename (with PACT_SOAK; else fewer, or ROUNDS), with
+# one reader on the writer's mount and one on another.
 . "$(dirname "$0")/lib.sh"
-rounds=${ROUNDS:-1000}
+rounds=${ROUNDS:-$(repeated 1000)}
 
 start_pactd
 start_mount "$WORK/a"

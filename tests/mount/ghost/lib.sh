@@ -79,7 +79,7 @@ same_order() {
     done
 }
 
-CHANGES=${CHANGES:-10000} DIRS=4
+CHANGES=${CHANGES:-$(repeated 10000)} DIRS=4
 EACH=$((CHANGES / DIRS))
 
 start_four() { # as start_two, with four directories that the second mount's kernel knows
