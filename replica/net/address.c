@@ -78,6 +78,14 @@ int address_resolve(const char *address, struct address *to)
     return err == ERR_OK ? write_url(to) : err;
 }
 
+int address_find(const char *address, struct address *to, char *text, size_t text_len)
+{
+    const int err = address_resolve(address, to);
+    if (err != ERR_OK)
+        snprintf(text, text_len, "%s: %s", address, err == ERR_INVALID ? "not HOST:PORT" : "no such host");
+    return err;
+}
+
 uint16_t address_port(const struct address *address)
 {
     if (address->inproc)

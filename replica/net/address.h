@@ -17,7 +17,8 @@ struct address {
 
 /* Asks the resolver for names, IPv4 first. ERR_OK; INVALID: malformed; UNREACHABLE: the name has no address. */
 int address_resolve(const char *address, struct address *to);
-uint16_t address_port(const struct address *address); /* 0 of inproc */
+int address_find(const char *address, struct address *to, char *text, size_t text_len); /* and says what is wrong */
+uint16_t address_port(const struct address *address);                                   /* 0 of inproc */
 /* Replaces port 0 by one that is free at this moment. ERR_OK or ERR_IO. */
 int address_pick_port(struct address *address);
 

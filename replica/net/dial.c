@@ -60,11 +60,9 @@ int dial_open(const char *address, const struct link_keys *keys, const struct li
         return ERR_TOO_MANY;
     }
     dial->events = *events;
-    err = address_resolve(address, &dial->address);
-    if (err != ERR_OK) {
-        snprintf(text, text_len, "%s: %s", address, err == ERR_INVALID ? "not HOST:PORT" : "no such host");
+    err = address_find(address, &dial->address, text, text_len);
+    if (err != ERR_OK)
         goto no_socket;
-    }
     err = socket_open(NN_REQ, &dial->socket, text, text_len);
     if (err != ERR_OK)
         goto no_socket;

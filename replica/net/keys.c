@@ -1,6 +1,8 @@
 /* Key files: a line that says what they are, then 32 bytes in hex a line. */
 #include "replica/net/link.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -51,6 +53,20 @@ static void derive(const uint8_t seed[LINK_KEY_BYTES], struct link_keys *keys)
     crypto_kdf_derive_from_key(keys->psk, LINK_KEY_BYTES, DERIVE_PSK, context, seed);
     crypto_kdf_derive_from_key(keys->secret_key, LINK_KEY_BYTES, DERIVE_STATIC, context, seed);
     crypto_scalarmult_base(keys->public_key, keys->secret_key);
+}
+
+void keys_between(const struct link_keys *keys, uint32_t low, uint32_t high, struct link_keys *to)
+{
+    uint8_t seed[LINK_KEY_BYTES];
+    const uint32_t pair[] = {htole32(low), htole32(high)};
+    *to = (struct link_keys){0};
+    if (!keys->present)
+        return;
+    assert(keys->replica && low < high);
+    crypto_generichash(seed, sizeof seed, (const uint8_t *)pair, sizeof pair, keys->secret_key,
+                       sizeof keys->secret_key);
+    derive(seed, to);
+    sodium_memzero(seed, sizeof seed);
 }
 
 /* --- writing --- */

@@ -69,6 +69,11 @@ enum link_state link_state(const struct link *link)
     return link->state;
 }
 
+uint64_t link_received(const struct link *link)
+{
+    return link->received;
+}
+
 size_t link_queued_bytes(const struct link *link)
 {
     return outbox_bytes(&link->outbox);
@@ -163,7 +168,8 @@ void link_establish(struct link *link, const struct seal_keys *seal)
     link->heard = link->side == LINK_REPLICA; /* a CONFIRM it was */
 }
 
-void link_reset(struct link *link, int code, bool tell)
+/* All of link_reset but down(). */
+static void end(struct link *link, int code, bool tell)
 {
     if (tell && link->state == LINK_UP)
         link_transmit(link, FRAME_CLOSE, NULL, 0, (uint32_t)code);
@@ -175,7 +181,19 @@ void link_reset(struct link *link, int code, bool tell)
     } else if (link->state == LINK_UP) {
         link->state = link->shaking ? LINK_OPENING : LINK_CLOSED;
     }
+}
+
+void link_reset(struct link *link, int code, bool tell)
+{
+    end(link, code, tell);
     link->events.down(link->events.arg, code);
+}
+
+void link_drop(struct link *link, uint64_t now_ms)
+{
+    link->now_ms = now_ms;
+    if (link->state == LINK_UP)
+        end(link, ERR_UNREACHABLE, true);
 }
 
 void link_close(struct link *link, uint64_t now_ms)

@@ -38,6 +38,10 @@ int keys_generate(const char *directory, char *text, size_t text_len);
  * and where. */
 int keys_read(const char *path, struct link_keys *keys, char *text, size_t text_len);
 
+/* Of the link between two replicas: derived from what is in replica.key alone, and from who they are, so that neither a
+ * mount host nor another replica's frames open it. No keys give no keys. */
+void keys_between(const struct link_keys *keys, uint32_t low, uint32_t high, struct link_keys *to);
+
 enum link_side { LINK_CLIENT, LINK_REPLICA };
 enum link_state { LINK_CLOSED, LINK_OPENING, LINK_UP };
 
@@ -75,7 +79,10 @@ uint64_t link_tick(struct link *link, uint64_t now_ms);
 void link_carrier_lost(struct link *link, uint64_t now_ms);
 /* Says goodbye to the other end and closes, without down(); a client's link stays CLOSED. */
 void link_close(struct link *link, uint64_t now_ms);
+/* Says goodbye to the other end, without down(); opens again as after any other end. Nothing if not UP. */
+void link_drop(struct link *link, uint64_t now_ms);
 enum link_state link_state(const struct link *link);
+uint64_t link_received(const struct link *link);   /* genuine frames, since it is UP */
 size_t link_queued_bytes(const struct link *link); /* waiting for credit, or sent and not acknowledged */
 
 #endif

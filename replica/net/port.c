@@ -79,40 +79,6 @@ static void on_writable(void *arg)
 
 /* --- opening --- */
 
-/* Port 0 is one that was free a moment ago; another process may have taken it since. */
-static int bind_free(struct port *port, struct address *address, char *text, size_t text_len)
-{
-    int err = ERR_BUSY;
-    for (int tries = 0; tries < 16 && err == ERR_BUSY; tries++) {
-        struct address picked = *address;
-        if (address_pick_port(&picked) != ERR_OK) {
-            snprintf(text, text_len, "%s: cannot find a free port", address->url);
-            return ERR_IO;
-        }
-        err = socket_bind(port->socket, &picked, text, text_len);
-        if (err == ERR_OK)
-            *address = picked;
-    }
-    return err;
-}
-
-static int bind_address(struct port *port, const char *name, char *text, size_t text_len)
-{
-    struct address address;
-    int err = address_resolve(name, &address);
-    if (err != ERR_OK) {
-        snprintf(text, text_len, "%s: %s", name, err == ERR_INVALID ? "not HOST:PORT" : "no such host");
-        return err;
-    }
-    if (address.inproc || address_port(&address) != 0)
-        err = socket_bind(port->socket, &address, text, text_len);
-    else
-        err = bind_free(port, &address, text, text_len);
-    if (err == ERR_OK && port->number == 0)
-        port->number = address_port(&address);
-    return err;
-}
-
 int port_open(const char *const *addresses, size_t count, const struct link_keys *keys,
               const struct port_events *events, struct port **to, char *text, size_t text_len)
 {
@@ -133,7 +99,7 @@ int port_open(const char *const *addresses, size_t count, const struct link_keys
         return err;
     }
     for (size_t i = 0; i < count && err == ERR_OK; i++)
-        err = bind_address(port, addresses[i], text, text_len);
+        err = socket_listen(port->socket, addresses[i], &port->number, text, text_len);
     if (err != ERR_OK) {
         port_close(port);
         return err;

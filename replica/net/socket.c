@@ -1,6 +1,7 @@
 #include "replica/net/socket.h"
 
 #include <nanomsg/nn.h>
+#include <nanomsg/pipeline.h>
 #include <nanomsg/reqrep.h>
 #include <nanomsg/tcp.h>
 #include <stdio.h>
@@ -46,7 +47,8 @@ static bool set(int socket, int level, int option, int value)
 
 int socket_open(int protocol, int *to, char *text, size_t text_len)
 {
-    const int socket = nn_socket(AF_SP_RAW, protocol);
+    const bool one_way = protocol == NN_PUSH || protocol == NN_PULL;
+    const int socket = nn_socket(one_way ? AF_SP : AF_SP_RAW, protocol);
     if (socket < 0)
         return fail("cannot open a socket", text, text_len);
     if (!set(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, LIMIT_FRAME_BYTES + ROUTE_BYTES) || /* the route counts, too */
@@ -79,10 +81,42 @@ static void choose_family(int socket, const struct address *address)
     set(socket, NN_SOL_SOCKET, NN_IPV4ONLY, address->at.ss_family != AF_INET6);
 }
 
-int socket_bind(int socket, const struct address *address, char *text, size_t text_len)
+static int bind_to(int socket, const struct address *address, char *text, size_t text_len)
 {
     choose_family(socket, address);
     return nn_bind(socket, address->url) >= 0 ? ERR_OK : fail(address->url, text, text_len);
+}
+
+/* Port 0 is one that was free a moment ago; another process may have taken it since. */
+static int bind_free(int socket, struct address *address, char *text, size_t text_len)
+{
+    int err = ERR_BUSY;
+    for (int tries = 0; tries < 16 && err == ERR_BUSY; tries++) {
+        struct address picked = *address;
+        if (address_pick_port(&picked) != ERR_OK) {
+            snprintf(text, text_len, "%s: cannot find a free port", address->url);
+            return ERR_IO;
+        }
+        err = bind_to(socket, &picked, text, text_len);
+        if (err == ERR_OK)
+            *address = picked;
+    }
+    return err;
+}
+
+int socket_listen(int socket, const char *name, uint16_t *number, char *text, size_t text_len)
+{
+    struct address address;
+    int err = address_find(name, &address, text, text_len);
+    if (err != ERR_OK)
+        return err;
+    if (address.inproc || address_port(&address) != 0)
+        err = bind_to(socket, &address, text, text_len);
+    else
+        err = bind_free(socket, &address, text, text_len);
+    if (err == ERR_OK && *number == 0)
+        *number = address_port(&address);
+    return err;
 }
 
 int socket_connect(int socket, const struct address *address, int *endpoint, char *text, size_t text_len)
@@ -158,4 +192,22 @@ bool socket_send(int socket, const struct route *route, const void *frame, size_
     struct nn_iovec body = {(void *)(uintptr_t)frame, len};
     const struct nn_msghdr header = {&body, 1, control, NN_CMSG_SPACE(part_len)};
     return nn_sendmsg(socket, &header, NN_DONTWAIT) >= 0;
+}
+
+/* --- one-way frames --- */
+
+bool socket_push(int socket, const void *head, size_t head_len, const void *frame, size_t len)
+{
+    struct nn_iovec parts[] = {{(void *)(uintptr_t)head, head_len}, {(void *)(uintptr_t)frame, len}};
+    const struct nn_msghdr header = {parts, 2, NULL, 0};
+    return nn_sendmsg(socket, &header, NN_DONTWAIT) >= 0;
+}
+
+bool socket_pull(int socket, void **frame, size_t *len)
+{
+    const int got = nn_recv(socket, frame, NN_MSG, NN_DONTWAIT);
+    if (got < 0)
+        return false;
+    *len = (size_t)got;
+    return true;
 }

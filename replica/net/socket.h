@@ -1,4 +1,5 @@
-/* socket.h - raw nanomsg sockets: frames with the route they came by. The only code that sees nanomsg's messages. */
+/* socket.h - nanomsg sockets, and the only code that sees nanomsg's messages. Raw ones (NN_REQ, NN_REP) carry frames
+ * with the route they came by; one-way ones (NN_PUSH, NN_PULL) frames with something in front. */
 #ifndef PACT_SOCKET_H
 #define PACT_SOCKET_H
 
@@ -14,12 +15,12 @@ struct route {
 
 extern const struct route route_request; /* what a REQ sends with */
 
-/* protocol: NN_REQ or NN_REP. ERR_OK or an error, with a text. */
+/* protocol: NN_REQ, NN_REP, NN_PUSH or NN_PULL. ERR_OK or an error, with a text. */
 int socket_open(int protocol, int *socket, char *text, size_t text_len);
 void socket_close(int socket);
 int socket_fd(int socket); /* readable when frames wait; never to be read */
-/* Binds or connects. *endpoint may be NULL. */
-int socket_bind(int socket, const struct address *address, char *text, size_t text_len);
+/* Binds to an address as port.h has it; port 0 takes a free one. *number, if it is 0: the port, of TCP. */
+int socket_listen(int socket, const char *address, uint16_t *number, char *text, size_t text_len);
 int socket_connect(int socket, const struct address *address, int *endpoint, char *text, size_t text_len);
 /* Connects anew, by a new endpoint. The old one is given up, even if no new one can be made. */
 int socket_reconnect(int socket, const struct address *address, int *endpoint);
@@ -31,5 +32,9 @@ bool socket_receive(int socket, struct route *route, void **frame, size_t *len);
 void frame_release(void *frame);
 /* False: it could not go; true: it was handed to a connection, which may lose it. */
 bool socket_send(int socket, const struct route *route, const void *frame, size_t len);
+
+/* The same for one-way sockets. What is received is given back with frame_release. */
+bool socket_push(int socket, const void *head, size_t head_len, const void *frame, size_t len);
+bool socket_pull(int socket, void **frame, size_t *len);
 
 #endif
