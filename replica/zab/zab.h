@@ -10,10 +10,16 @@
  * The caller's part:
  *  - links to peers are FIFO, without gaps while they last; it reports each ZAB_LINK_UP and ZAB_LINK_DOWN;
  *  - it steps ZAB_TICK at zab_deadline at the latest (after what has arrived by then);
- *  - after ZAB_FEED it sends that peer, in ENTRIES messages, everything its log has after `after`, then each entry as
+ *  - after ZAB_FEED it sends that peer, in ENTRIES messages, everything its log has after that zxid, then each entry as
  *    it is appended (also before it is durable here), until ZAB_UNFEED or the link's end;
- *  - appended entries are synced in batches, then ZAB_DURABLE;
- *  - only what ZAB_COMMITTED named is applied.
+ *  - appended entries are synced in batches, then ZAB_DURABLE (never for something withdrawn since);
+ *  - only what ZAB_COMMITTED named is applied. It is durable here then, and may come before ZAB_ROLE: a follower that
+ *    catches up applies as it goes. After ZAB_WITHDRAWN or a truncation nothing applied is undone;
+ *  - a snapshot on its way to a follower: each chunk that comes, and each step of writing it, is a ZAB_HEARD there;
+ * what comes from the leader after the snapshot is received here after ZAB_SNAPSHOT_DONE. On ZAB_ROLE LOOKING and on
+ * the link's end a part of a snapshot is thrown away;
+ *  - PING and PONG may overtake other messages of their link, nothing else may;
+ *  - all fields of a message travel with every kind.
  * Times are milliseconds of the caller's monotonic clock. */
 #ifndef PACT_ZAB_H
 #define PACT_ZAB_H
@@ -68,17 +74,22 @@ struct zab_message {
     uint64_t zxid;  /* FOLLOWER_INFO, ACK_EPOCH: last of the history; SYNC: go on after this (TRUNC: cut down to it
                        first; SNAP: of the snapshot that follows); NEW_LEADER: end of the history; UP_TO_DATE, COMMIT,
                        PING: the commit point; ACK, PONG, ACK_NEW_LEADER: durable; VOTE: last of the history */
-    uint64_t round; /* VOTE: the election's logical clock; PING, PONG: number of the ping */
+    uint64_t round; /* VOTE: the election's logical clock; PING, PONG: number of the ping; FOLLOWER_INFO, NEW_EPOCH,
+                       ACK_EPOCH, SYNC: number of the follower's attempt, by which answers to an older one show */
     enum zab_role role;   /* VOTE: of the sender */
     struct zab_vote vote; /* VOTE: for whom; when FOLLOWING or LEADING: the leader, with `epoch` of its term */
-    bool fresh;           /* VOTE: the sender has no history at all */
-    enum zab_sync sync;   /* SYNC */
-    /* ENTRIES: the zxid before the first, the first, the last; how many. `zxid`: the commit point. */
+    bool fresh;         /* VOTE, FOLLOWER_INFO: the sender has no history at all; NEW_EPOCH: the ensemble's first term;
+                           ACK_EPOCH: accepted just now (a promise can be given to one leader only) */
+    enum zab_sync sync; /* SYNC */
+    /* ENTRIES, all of one epoch: the zxid before the first, the first, the last; how many. `zxid`: the commit point.
+     * zab_entries makes it. */
     uint64_t previous, first, last;
     uint32_t count;
 };
 
 /* --- events --- */
+
+enum { ZAB_BARRIERS = 65536 };
 
 enum zab_event_kind {
     ZAB_TICK = 1,          /* time has passed */
@@ -89,9 +100,11 @@ enum zab_event_kind {
     ZAB_SNAPSHOT_DONE = 6, /* zxid: the snapshot the leader sent is durable, and loaded; the history ends there */
     ZAB_WITHDRAWN = 7,     /* zxid: the disk is full; the log ends there now, what was appended after it is gone */
     ZAB_SPACE = 8,         /* the disk has space again */
-    ZAB_BARRIER = 9,       /* token: is this replica still the leader, after now? */
+    ZAB_BARRIER = 9,       /* token: is this replica still the leader, after now? At most ZAB_BARRIERS at once */
     ZAB_NAMED = 10,        /* an entry naming this replica's incarnation is committed and applied: it may vote */
-    ZAB_PURGED = 11,       /* zxid: the log begins after it now; peers behind it need a snapshot */
+    ZAB_PURGED = 11,       /* zxid: the log begins after it now; peers behind it need a snapshot. (A peer being fed from
+                              there: the caller resets its link) */
+    ZAB_HEARD = 12,        /* peer: something else came from it (a chunk of a snapshot): it is alive and gets on */
 };
 
 struct zab_event {
@@ -106,16 +119,16 @@ struct zab_event {
 
 enum zab_action_kind {
     ZAB_SET_EPOCHS = 1, /* epochs: durable before the next action. Failure is fatal */
-    ZAB_TRUNCATE = 2,   /* zxid: cut the log down to it, durably. Failure is fatal */
+    ZAB_TRUNCATE = 2,   /* zxid: cut the log down to it, durably; what is left is durable. Failure is fatal */
     ZAB_APPEND = 3,     /* of the ENTRIES in hand, all but the first `skip` (known already) */
     ZAB_SEND = 4,       /* peer, message */
-    ZAB_FEED = 5,       /* peer, after; snapshot: first a snapshot, of zxid ≥ after, which the caller announces by the
-                           ZAB_SYNC it gets from zab_snapshot_begun; then entries */
+    ZAB_FEED = 5,       /* peer, zxid: with entries after it; snapshot: first a snapshot, of that zxid or a later one,
+                           which the caller announces by the ZAB_SYNC it gets from zab_snapshot_begun; then entries */
     ZAB_UNFEED = 6,     /* peer */
     ZAB_DROP = 7,       /* peer: reset the link to it, why: code. ZAB_LINK_DOWN need not follow, ZAB_LINK_UP does */
     ZAB_COMMITTED = 8,  /* zxid: apply up to here */
-    ZAB_ROLE = 9,       /* role, leader, epoch: this replica now leads or follows in ZAB_BROADCAST, or is LOOKING: then
-                           nothing it queued for proposal may survive */
+    ZAB_ROLE = 9, /* role, leader, epoch: this replica now leads or follows in ZAB_BROADCAST, or is LOOKING (again,
+                     perhaps without having got that far): then nothing it queued for proposal may survive */
     ZAB_BARRIER_DONE = 10, /* token, zxid: it led after the question; the commit point */
     ZAB_FOLLOWER_NEW = 11, /* leader only. peer: synchronised, but not a voter: name its incarnation by an entry */
     ZAB_FATAL = 12,        /* code: histories contradict each other; the replica must end */
@@ -157,12 +170,15 @@ struct zab_options {
     size_t member_count;
     struct zab_epochs epochs; /* as the disk has them */
     /* The history: everything up to `base` (a snapshot's zxid, committed; 0: none), then these runs, ascending, as the
-     * log has them; all durable. `purged`: the log begins after it (≤ base). Copied. */
+     * log has them; all durable. `purged`: the log begins after it (≤ base). The runs
+     * are all of those after `purged`, or only what is after `base`: then peers behind `base` get a snapshot. Copied.
+     */
     uint64_t base, purged;
     const struct zab_run *runs;
     size_t run_count;
-    int64_t stamp_ns; /* of the newest entry */
-    uint64_t seed;    /* spreads the elections' retries */
+    int64_t stamp_ns;      /* of the newest entry */
+    uint64_t seed;         /* spreads the elections' retries */
+    uint32_t counter_last; /* the last counter of a term; 0: UINT32_MAX (others: to test what comes after it) */
     struct zab_timing timing;
 };
 
@@ -177,9 +193,13 @@ uint64_t zab_deadline(const struct zab *zab); /* UINT64_MAX: none */
  * and must append an entry there. ERR_NO_QUORUM: it does not lead, or is out of counters (the next step elects);
  * ERR_NO_SPACE: since ZAB_WITHDRAWN. */
 int zab_propose(struct zab *zab, int64_t now_ns, uint64_t *zxid, int64_t *stamp_ns);
+/* The header of an ENTRIES message, for any peer: `count` entries of one epoch; `previous`: the one before them in the
+ * leader's history (ZAB_FEED's zxid, or the snapshot's, for the first that is sent). */
+struct zab_message zab_entries(const struct zab *zab, uint64_t previous, uint64_t first, uint32_t count);
 /* The follower's part: an entry that was appended or applied had this stamp. */
 void zab_stamped(struct zab *zab, int64_t stamp_ns);
-/* After ZAB_FEED with snapshot: the caller has one, of this zxid: adds the SYNC and NEW_LEADER to send before it. */
+/* After ZAB_FEED with snapshot: the caller has one, of this zxid: adds the SYNC and NEW_LEADER to send before it. (Adds
+ * nothing if the peer is not to be fed any more.) */
 void zab_snapshot_begun(struct zab *zab, uint32_t peer, uint64_t zxid, struct zab_update *update);
 
 /* --- what it knows --- */
@@ -190,7 +210,7 @@ uint32_t zab_leader(const struct zab *zab); /* 0: none */
 uint32_t zab_epoch(const struct zab *zab);  /* of the term; LOOKING: the current one */
 uint64_t zab_last(const struct zab *zab);   /* appended */
 uint64_t zab_durable(const struct zab *zab);
-uint64_t zab_committed(const struct zab *zab);
+uint64_t zab_committed(const struct zab *zab); /* ≤ durable: what ZAB_COMMITTED named */
 bool zab_voter(const struct zab *zab);
 
 struct zab_peer_status {
