@@ -109,6 +109,7 @@ int form_check_request(const struct request *request)
     case OP_NOOP:
     case OP_SET_STATE_VERSION:
     case OP_SET_CLUSTER:
+    case OP_SET_MEMBER:
         return ERR_OK;
     case OP_MULTI:
         return check_multi(&request->multi);

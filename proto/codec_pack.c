@@ -152,6 +152,14 @@ static Pact__CloseSession *pack_close_session(struct arena *arena, const struct 
     return to;
 }
 
+static Pact__SetMember *pack_set_member(struct arena *arena, const struct op_set_member *from)
+{
+    NEW(Pact__SetMember, set_member);
+    to->id = from->id;
+    to->incarnation = pack_fixed(from->incarnation, sizeof from->incarnation);
+    return to;
+}
+
 static Pact__Noop *pack_noop(struct arena *arena)
 {
     NEW(Pact__Noop, noop);
@@ -237,6 +245,10 @@ Pact__Request *pack_request(struct arena *arena, const struct request *from)
     case OP_SET_CLUSTER:
         to->set_cluster = pack_fixed(from->set_cluster.id, sizeof from->set_cluster.id);
         to->request_case = PACT__REQUEST__REQUEST_SET_CLUSTER;
+        break;
+    case OP_SET_MEMBER:
+        to->set_member = pack_set_member(arena, &from->set_member);
+        to->request_case = PACT__REQUEST__REQUEST_SET_MEMBER;
         break;
     default:
         to->op = pack_op(arena, from);

@@ -115,6 +115,12 @@ static bool unpack_create_session(const Pact__CreateSession *from, struct op_cre
            unpack_fixed(from->secret_hash, to->secret_hash, sizeof to->secret_hash);
 }
 
+static bool unpack_set_member(const Pact__SetMember *from, struct op_set_member *to)
+{
+    to->id = from->id;
+    return unpack_fixed(from->incarnation, to->incarnation, sizeof to->incarnation);
+}
+
 static bool unpack_op(struct arena *arena, const Pact__Op *from, struct request *to)
 {
     to->kind = (enum op_kind)from->op_case; /* numbered alike */
@@ -181,6 +187,9 @@ static bool unpack_any(struct arena *arena, const Pact__Request *from, struct re
     case PACT__REQUEST__REQUEST_SET_CLUSTER:
         to->kind = OP_SET_CLUSTER;
         return unpack_fixed(from->set_cluster, to->set_cluster.id, sizeof to->set_cluster.id);
+    case PACT__REQUEST__REQUEST_SET_MEMBER:
+        to->kind = OP_SET_MEMBER;
+        return unpack_set_member(from->set_member, &to->set_member);
     default:
         return false;
     }

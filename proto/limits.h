@@ -74,6 +74,7 @@
 
 /* The ensemble. */
 #define LIMIT_REPLICAS       7u
+#define LIMIT_REPLICA_ID     255u
 #define LIMIT_ENSEMBLE_BYTES (4u * KIB) /* the list of members as text */
 #define LIMIT_HEARTBEATS     4096u      /* sessions in one message between replicas */
 #define ZAB_PING_MS          30u        /* the leader pings this often */

@@ -50,7 +50,7 @@ static int make_durable(struct replica *replica)
 static int next_epoch(struct replica *replica)
 {
     uint32_t epoch = replica->order.epoch + 1;
-    int code = store_set_epochs(replica->store, (struct epochs){epoch, epoch});
+    int code = store_set_epochs(replica->store, (struct epochs){epoch, epoch, .voter = true});
     if (code != ERR_OK)
         return store_failed(replica, code, "beginning an epoch");
     order_new_epoch(&replica->order, epoch);

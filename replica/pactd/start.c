@@ -175,7 +175,7 @@ int start_epoch(struct replica *replica, char *text, size_t text_len)
     if (epochs.accepted > epoch)
         epoch = epochs.accepted;
     epoch++;
-    int code = store_set_epochs(replica->store, (struct epochs){epoch, epoch});
+    int code = store_set_epochs(replica->store, (struct epochs){epoch, epoch, .voter = true});
     if (code != ERR_OK) {
         snprintf(text, text_len, "%s", store_error(replica->store));
         return code;

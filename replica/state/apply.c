@@ -139,6 +139,7 @@ static bool permitted(const struct entry *entry)
     case OP_CREATE_SESSION:
     case OP_SET_STATE_VERSION:
     case OP_SET_CLUSTER:
+    case OP_SET_MEMBER:
         return entry->session == 0;
     case OP_CLOSE_SESSION:
         return entry->session == 0 || entry->session == entry->request.close_session.session;
@@ -147,8 +148,16 @@ static bool permitted(const struct entry *entry)
     }
 }
 
+/* What the state's version does not have is malformed, as it is for code that ends at that version. */
+static bool known(const struct state *state, enum op_kind kind)
+{
+    return kind != OP_SET_MEMBER || state->version >= STATE_VERSION_MEMBERS;
+}
+
 static int apply_request(struct apply *apply, const struct request *request)
 {
+    if (!known(apply->state, request->kind))
+        return ERR_INVALID;
     int code = request_check_all(request, &apply->result->failed);
     if (code != ERR_OK)
         return code;
@@ -167,6 +176,8 @@ static int apply_request(struct apply *apply, const struct request *request)
         return apply_set_state_version(apply, request->state_version);
     case OP_SET_CLUSTER:
         return apply_set_cluster(apply, &request->set_cluster);
+    case OP_SET_MEMBER:
+        return apply_set_member(apply, &request->set_member);
     default:
         return apply_simple(apply, request);
     }

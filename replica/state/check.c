@@ -88,6 +88,17 @@ static const char *check_sessions(const struct state *state)
     return owned == counted ? NULL : "a session's znodes are miscounted";
 }
 
+static const char *check_members(const struct state *state)
+{
+    uint32_t last = 0;
+    if (state->member_count > 0 && state->version < STATE_VERSION_MEMBERS)
+        return "there are members in a version without them";
+    for (size_t i = 0; i < state->member_count; last = state->members[i++].id)
+        if (state->members[i].id <= last || state->members[i].zxid > state->zxid)
+            return "the members are not in order";
+    return NULL;
+}
+
 const char *state_check(const struct state *state)
 {
     uint64_t cursor = 0, count = 0;
@@ -102,5 +113,6 @@ const char *state_check(const struct state *state)
         return "the journal is not empty";
     if (state_digest(state) != state_digest_recompute(state))
         return "the digest kept is not the digest of the state";
-    return check_sessions(state);
+    const char *wrong = check_sessions(state);
+    return wrong == NULL ? check_members(state) : wrong;
 }

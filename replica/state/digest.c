@@ -4,7 +4,7 @@
 #include "replica/state/hash.h"
 #include "replica/state/record.h"
 
-enum { SEED_NODE = 1, SEED_SESSION, SEED_RESULT, SEED_GLOBALS };
+enum { SEED_NODE = 1, SEED_SESSION, SEED_RESULT, SEED_GLOBALS, SEED_MEMBER };
 
 uint64_t digest_node(const struct node *node)
 {
@@ -30,9 +30,18 @@ static uint64_t digest_globals(const struct state *state)
     return hash_bytes(record, record_globals(state, record), SEED_GLOBALS);
 }
 
+static uint64_t digest_members(const struct state *state)
+{
+    uint64_t sum = 0;
+    uint8_t record[RECORD_HEAD_MAX_BYTES];
+    for (size_t i = 0; i < state->member_count; i++)
+        sum += hash_bytes(record, record_member(&state->members[i], record), SEED_MEMBER);
+    return sum;
+}
+
 uint64_t state_digest(const struct state *state)
 {
-    return state->nodes_sum + state->sessions_sum + digest_globals(state);
+    return state->nodes_sum + state->sessions_sum + digest_globals(state) + digest_members(state);
 }
 
 static uint64_t all_nodes(const struct state *state)
@@ -61,5 +70,5 @@ uint64_t digest_all_sessions(const struct state *state)
 
 uint64_t state_digest_recompute(const struct state *state)
 {
-    return all_nodes(state) + digest_all_sessions(state) + digest_globals(state);
+    return all_nodes(state) + digest_all_sessions(state) + digest_globals(state) + digest_members(state);
 }

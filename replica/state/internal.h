@@ -148,6 +148,8 @@ struct state {
     uint64_t next_id, next_session;
     uint32_t version;
     uint8_t cluster[CLUSTER_ID_BYTES];
+    struct member_info members[LIMIT_REPLICAS]; /* by id */
+    size_t member_count;
     uint64_t nodes_sum, sessions_sum;
     struct journal journal;
     struct snapshot_cursor *cursors[LIMIT_SNAPSHOT_CURSORS];
@@ -245,6 +247,12 @@ uint64_t session_kept_number(const struct session *session, uint32_t index);
 struct session *session_first(const struct state *state); /* all, in the order of their ids; NULL at the end */
 struct session *session_next(const struct state *state, const struct session *session);
 
+/* --- member.c --- */
+
+struct member_info *member_find(struct state *state, uint32_t id);
+/* Adds one whose id is not there yet, in its place. False: there are LIMIT_REPLICAS already. */
+bool member_add(struct state *state, const struct member_info *member);
+
 /* --- digest.c --- */
 
 uint64_t digest_node(const struct node *node);
@@ -275,6 +283,7 @@ int target_check(struct bytes target); /* of a symlink */
 int host_check(struct bytes host);
 int timeout_check(uint32_t timeout_ms);
 int xattr_name_check(struct bytes name);
+int set_member_check(const struct op_set_member *op);
 
 /* --- changes.c --- */
 
@@ -304,6 +313,7 @@ int apply_set_quota(struct apply *apply, const struct op_set_quota *op);
 int apply_check(struct apply *apply, const struct op_check *op);
 int apply_create_session(struct apply *apply, const struct op_create_session *op);
 int apply_close_session(struct apply *apply, const struct op_close_session *op);
+int apply_set_member(struct apply *apply, const struct op_set_member *op);
 
 /* Touches a znode and notes that it itself was changed; or that its children were. */
 void apply_changed(struct apply *apply, struct node *node);

@@ -115,6 +115,8 @@ static int read_record(struct snapshot_loader *loader, uint8_t kind, struct byte
         return read_node(loader, payload);
     case RECORD_SESSION:
         return record_read_session(payload, loader->state);
+    case RECORD_MEMBER:
+        return record_read_member(payload, loader->state);
     case RECORD_END:
         return read_end(loader, payload);
     default:

@@ -100,6 +100,15 @@ size_t record_result(uint64_t number, const struct kept_result *result, uint8_t 
     return (size_t)(out.at - to);
 }
 
+size_t record_member(const struct member_info *member, uint8_t to[RECORD_HEAD_MAX_BYTES])
+{
+    struct writer out = {to};
+    put_u32(&out, member->id);
+    put_bytes(&out, member->incarnation, sizeof member->incarnation);
+    put_u64(&out, member->zxid);
+    return (size_t)(out.at - to);
+}
+
 size_t record_globals(const struct state *state, uint8_t to[RECORD_HEAD_MAX_BYTES])
 {
     struct writer out = {to};

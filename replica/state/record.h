@@ -12,12 +12,14 @@ size_t record_node(const struct node *node, uint8_t to[RECORD_HEAD_MAX_BYTES]);
 size_t record_session(const struct session *session, uint8_t to[RECORD_HEAD_MAX_BYTES]);
 size_t record_result(uint64_t number, const struct kept_result *result, uint8_t to[RECORD_RESULT_MAX_BYTES]);
 size_t record_globals(const struct state *state, uint8_t to[RECORD_HEAD_MAX_BYTES]);
+size_t record_member(const struct member_info *member, uint8_t to[RECORD_HEAD_MAX_BYTES]);
 
 /* The reverse, from the bytes of a snapshot, with all that follows a head. All input is checked as far as one record
  * goes: ERR_OK or ERR_CORRUPT; globals also ERR_BAD_FORMAT, a state version this code cannot apply. The znode is the
- * caller's and not yet linked; *parent is its parent's id. The session is added to the state. */
+ * caller's and not yet linked; *parent is its parent's id. A session or member is added to the state. */
 int record_read_node(struct bytes from, struct node **node, uint64_t *parent);
 int record_read_session(struct bytes from, struct state *state);
 int record_read_globals(struct bytes from, struct state *state);
+int record_read_member(struct bytes from, struct state *state);
 
 #endif

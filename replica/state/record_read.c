@@ -181,11 +181,24 @@ int record_read_globals(struct bytes from, struct state *state)
     state->next_id = get_u64(&in);
     state->next_session = get_u64(&in);
     get_copy(&in, state->cluster, sizeof state->cluster);
-    if (in.bad || in.left > 0)
+    if (in.bad)
         return ERR_CORRUPT;
     if (state->version < STATE_VERSION_MIN || state->version > STATE_VERSION)
-        return ERR_BAD_FORMAT;
-    bool sane = state->next_id > ROOT_ID && state->next_id <= LIMIT_NODE_ID + 1 && state->next_session > 0 &&
-                state->next_session <= COUNTER_MAX;
+        return ERR_BAD_FORMAT; /* what follows, and how much, is not known */
+    bool sane = in.left == 0 && state->next_id > ROOT_ID && state->next_id <= LIMIT_NODE_ID + 1 &&
+                state->next_session > 0 && state->next_session <= COUNTER_MAX;
     return sane ? ERR_OK : ERR_CORRUPT;
+}
+
+int record_read_member(struct bytes from, struct state *state)
+{
+    struct reader in = {from.at, from.len, false};
+    struct op_set_member op = {.id = get_u32(&in)};
+    get_copy(&in, op.incarnation, sizeof op.incarnation);
+    struct member_info member = {.id = op.id, .zxid = get_u64(&in)};
+    memcpy(member.incarnation, op.incarnation, sizeof member.incarnation);
+    if (in.bad || in.left > 0 || set_member_check(&op) != ERR_OK || member.zxid > state->zxid ||
+        state->version < STATE_VERSION_MEMBERS || member_find(state, member.id) != NULL)
+        return ERR_CORRUPT;
+    return member_add(state, &member) ? ERR_OK : ERR_CORRUPT;
 }

@@ -58,6 +58,7 @@ enum op_kind {
     OP_CLOSE_SESSION = 13,
     OP_SET_STATE_VERSION = 14,
     OP_SET_CLUSTER = 15, /* the first entry of a new cluster: its random id */
+    OP_SET_MEMBER = 16,  /* the data directory that speaks for a replica (state version 2) */
 };
 
 /* `at` names the new znode: all but the last component exist. */
@@ -153,6 +154,7 @@ struct op_set_quota {
 };
 
 enum { SESSION_NONCE_BYTES = 16, SESSION_SECRET_BYTES = 16, SESSION_HASH_BYTES = 32, CLUSTER_ID_BYTES = 16 };
+enum { INCARNATION_BYTES = 16 };
 
 struct op_check {
     struct where at;
@@ -181,6 +183,13 @@ struct op_set_cluster {
     uint8_t id[CLUSTER_ID_BYTES];
 };
 
+/* Names the incarnation (the data directory's identity) whose votes count as those of a replica: one that lost its
+ * disk may vote again once this has committed without it. Naming the same one again is OK and changes nothing. */
+struct op_set_member {
+    uint32_t id;                            /* of the replica: 1 … LIMIT_REPLICA_ID */
+    uint8_t incarnation[INCARNATION_BYTES]; /* not all zero */
+};
+
 struct request;
 
 /* The result's id and name are those of the last operation; all of them are in the changes. */
@@ -206,12 +215,13 @@ struct request {
         struct op_close_session close_session;
         uint32_t state_version;
         struct op_set_cluster set_cluster;
+        struct op_set_member set_member;
     };
 };
 
 /* A request in the log. Entries of a session are numbered 1, 2, 3…; those of the replicas themselves (session
- * creation, expiry, TTL, cluster id) have session 0 and number 0: no window. CREATE_SESSION, SET_STATE_VERSION and
- * SET_CLUSTER are theirs alone; a session may close only itself: else NOT_PERMITTED. */
+ * creation, expiry, TTL, cluster id) have session 0 and number 0: no window. CREATE_SESSION, SET_STATE_VERSION,
+ * SET_CLUSTER and SET_MEMBER are theirs alone; a session may close only itself: else NOT_PERMITTED. */
 struct entry {
     uint64_t zxid;    /* epoch << 32 | counter */
     int64_t stamp_ns; /* the leader's clock, never back */

@@ -168,6 +168,13 @@ static int set_cluster_check(const struct op_set_cluster *op)
     return memcmp(op->id, none, sizeof none) == 0 ? ERR_INVALID : ERR_OK;
 }
 
+int set_member_check(const struct op_set_member *op)
+{
+    static const uint8_t none[INCARNATION_BYTES];
+    bool sane = op->id > 0 && op->id <= LIMIT_REPLICA_ID && memcmp(op->incarnation, none, sizeof none) != 0;
+    return sane ? ERR_OK : ERR_INVALID;
+}
+
 /* Whatever a multi may hold, which is what changes or checks one znode. */
 static int simple_check(const struct request *request)
 {
@@ -225,6 +232,8 @@ int request_check_all(const struct request *request, uint32_t *failed)
         return request->state_version == 0 ? ERR_INVALID : ERR_OK;
     case OP_SET_CLUSTER:
         return set_cluster_check(&request->set_cluster);
+    case OP_SET_MEMBER:
+        return set_member_check(&request->set_member);
     default:
         return simple_check(request);
     }

@@ -99,6 +99,15 @@ static void write_globals(struct snapshot_cursor *cursor)
          (struct bytes){globals, record_globals(cursor->state, globals)}, NULL);
 }
 
+/* All at the beginning: they are few, and change with entries that come later. */
+static void write_members(struct snapshot_cursor *cursor)
+{
+    uint8_t head[RECORD_HEAD_MAX_BYTES];
+    for (size_t i = 0; i < cursor->state->member_count; i++)
+        push(cursor, RECORD_MEMBER, (struct bytes){head, record_member(&cursor->state->members[i], head)},
+             (struct bytes){"", 0}, NULL);
+}
+
 static void write_end(struct snapshot_cursor *cursor)
 {
     uint8_t head[sizeof(uint64_t) * 2];
@@ -212,6 +221,7 @@ struct snapshot_cursor *snapshot_begin(struct state *state)
     cursor->last = &cursor->first;
     state->cursors[slot] = cursor;
     write_globals(cursor);
+    write_members(cursor);
     return cursor;
 }
 

@@ -12,12 +12,18 @@
 #include "replica/state/data.h"
 #include "replica/state/request.h"
 
-enum { STATE_VERSION = 1, STATE_VERSION_MIN = 1 }; /* the semantics this code can apply */
+/* The semantics that this code can apply. A state begins at STATE_VERSION_MIN; OP_SET_STATE_VERSION raises it, once all
+ * who apply entries know the new one (higher than STATE_VERSION: BAD_FORMAT; lower than the state's: INVALID). Until
+ * then entries, digests and snapshots are those of the old version, to the byte.
+ *
+ *   1  the tree, sessions and their results, the cluster's id
+ *   2  OP_SET_MEMBER and the table of members; in version 1 it is INVALID, as any unknown operation */
+enum { STATE_VERSION = 2, STATE_VERSION_MIN = 1, STATE_VERSION_MEMBERS = 2 };
 
 struct state;
 struct node;
 
-/* An empty tree: a root directory, mode 0755, owner 0:0, at zxid 0. */
+/* An empty tree: a root directory, mode 0755, owner 0:0, at zxid 0, of state version STATE_VERSION_MIN. */
 struct state *state_new(void);
 void state_free(struct state *state); /* NULL is allowed; its cursors have been ended (asserted) */
 
@@ -166,6 +172,19 @@ bool state_next_session(const struct state *state, uint64_t *id, struct session_
 
 /* The kept result of a session's request; false if it is not kept (never applied, or no longer awaited). */
 bool state_result(const struct state *state, uint64_t session, uint64_t number, struct result *result);
+
+/* --- members of the ensemble (OP_SET_MEMBER); at most LIMIT_REPLICAS, more are refused: TOO_MANY --- */
+
+struct member_info {
+    uint32_t id;
+    uint8_t incarnation[INCARNATION_BYTES];
+    uint64_t zxid; /* of the entry that named this incarnation first */
+};
+
+/* The incarnation that speaks for a replica; false if none was named. */
+bool state_member(const struct state *state, uint32_t id, uint8_t incarnation[INCARNATION_BYTES]);
+/* All members in order of id: start with *id = 0; false at the end. */
+bool state_next_member(const struct state *state, uint32_t *id, struct member_info *member);
 
 /* --- what is due: TTL and containers (the leader turns these into OP_DELETE entries) --- */
 

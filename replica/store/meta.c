@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { META_SEGMENT_SECTORS, META_BEGUN, META_ACCEPTED, META_CURRENT };
+enum { META_SEGMENT_SECTORS, META_BEGUN, META_ACCEPTED, META_CURRENT, META_VOTER };
+/* Values of META_VOTER; pages from before there was such a field have a zero there. */
+enum { VOTER_UNSAID, VOTER_NO, VOTER_YES };
 
 void identity_make(uint8_t *identity)
 {
@@ -29,6 +31,14 @@ int page_read(const struct store *store, struct disk_file *file, const char *nam
     return ERR_OK;
 }
 
+static struct epochs epochs_of(const struct page *page)
+{
+    struct epochs epochs = {(uint32_t)page->field[META_ACCEPTED], (uint32_t)page->field[META_CURRENT], false};
+    uint64_t voter = page->field[META_VOTER];
+    epochs.voter = voter == VOTER_YES || (voter == VOTER_UNSAID && epochs.current > 0);
+    return epochs;
+}
+
 static int page_accept(struct store *store, const uint8_t *bytes, bool *begun)
 {
     struct page page;
@@ -41,12 +51,11 @@ static int page_accept(struct store *store, const uint8_t *bytes, bool *begun)
                           FORMAT_VERSION);
     if (page.field[META_SEGMENT_SECTORS] < SEGMENT_SECTORS_MIN ||
         page.field[META_SEGMENT_SECTORS] > SEGMENT_SECTORS_MAX || page.field[META_ACCEPTED] > UINT32_MAX ||
-        page.field[META_CURRENT] > UINT32_MAX || page.field[META_BEGUN] > 1)
+        page.field[META_CURRENT] > UINT32_MAX || page.field[META_BEGUN] > 1 || page.field[META_VOTER] > VOTER_YES)
         return store_fail(store, ERR_CORRUPT, "meta: corrupt at offset 40: a value out of range");
     memcpy(store->identity, page.identity, STORE_IDENTITY_BYTES);
     store->segment_sectors = page.field[META_SEGMENT_SECTORS];
-    store->epochs =
-        (struct epochs){.accepted = (uint32_t)page.field[META_ACCEPTED], .current = (uint32_t)page.field[META_CURRENT]};
+    store->epochs = epochs_of(&page);
     *begun = page.field[META_BEGUN] != 0;
     return ERR_OK;
 }
@@ -95,7 +104,8 @@ int meta_save(struct store *store, bool begun, struct epochs epochs)
     struct page page = {.field = {[META_SEGMENT_SECTORS] = store->segment_sectors,
                                   [META_BEGUN] = begun,
                                   [META_ACCEPTED] = epochs.accepted,
-                                  [META_CURRENT] = epochs.current}};
+                                  [META_CURRENT] = epochs.current,
+                                  [META_VOTER] = epochs.voter ? VOTER_YES : VOTER_NO}};
     memcpy(page.identity, store->identity, STORE_IDENTITY_BYTES);
     uint8_t bytes[LOG_SECTOR_BYTES];
     page_seal(bytes, META_MAGIC, &page);

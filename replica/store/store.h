@@ -74,9 +74,11 @@ void log_reader_close(struct log_reader *reader);
 
 struct epochs {
     uint32_t accepted, current;
+    bool voter; /* may this replica vote? False in a new data directory: what was promised with a lost one is not known.
+                   In one from before this was kept: true if there is a current epoch (an ensemble of one) */
 };
 struct epochs store_epochs(const struct store *store);
-int store_set_epochs(struct store *store, struct epochs epochs); /* durable on ERR_OK */
+int store_set_epochs(struct store *store, struct epochs epochs); /* all of them at once, durable on ERR_OK */
 
 /* --- snapshots --- */
 

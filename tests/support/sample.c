@@ -177,6 +177,10 @@ static void sample_other_request(struct sample *sample, struct request *to)
     case OP_SET_CLUSTER:
         fixed(sample, to->set_cluster.id, sizeof to->set_cluster.id);
         break;
+    case OP_SET_MEMBER:
+        to->set_member.id = small(sample);
+        fixed(sample, to->set_member.incarnation, sizeof to->set_member.incarnation);
+        break;
     default: /* OP_NOOP */
         break;
     }

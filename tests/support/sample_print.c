@@ -118,6 +118,10 @@ static void print_other_request(FILE *to, const struct request *from)
     case OP_SET_CLUSTER:
         PRINT_FIXED(set_cluster.id);
         break;
+    case OP_SET_MEMBER:
+        PRINT(set_member.id);
+        PRINT_FIXED(set_member.incarnation);
+        break;
     default:
         break;
     }

@@ -94,6 +94,7 @@ static int step_epochs(struct store_model *model, struct store *store)
     model->epochs_try.accepted++;
     if (pick(model, 2) == 0)
         model->epochs_try.current = model->epochs_try.accepted;
+    model->epochs_try.voter = mixed(model->epochs_try.accepted) % 2 == 0;
     int code = store_set_epochs(store, model->epochs_try);
     if (code == ERR_OK)
         model->epochs = model->epochs_try;
@@ -328,11 +329,16 @@ static bool check_snapshots(struct store_model *model, struct store *store)
     return newest == 0 || read_snapshot(model, store, newest);
 }
 
+static bool same_epochs(struct epochs a, struct epochs b)
+{
+    return a.accepted == b.accepted && a.current == b.current && a.voter == b.voter;
+}
+
 static bool check_epochs(struct store_model *model, struct store *store)
 {
     struct epochs epochs = store_epochs(store);
-    if (memcmp(&epochs, &model->epochs, sizeof epochs) != 0 && memcmp(&epochs, &model->epochs_try, sizeof epochs) != 0)
-        return trouble(model, "the epochs are %u, %u", epochs.accepted, epochs.current);
+    if (!same_epochs(epochs, model->epochs) && !same_epochs(epochs, model->epochs_try))
+        return trouble(model, "the epochs are %u, %u, voter %d", epochs.accepted, epochs.current, epochs.voter);
     model->epochs = model->epochs_try = epochs;
     return true;
 }

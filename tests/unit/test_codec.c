@@ -67,7 +67,7 @@ static void every_request_comes_back_as_it_was(void **state)
 {
     (void)state;
     struct buffer buffer = {0};
-    for (enum op_kind kind = OP_NOOP; kind <= OP_SET_CLUSTER; kind++)
+    for (enum op_kind kind = OP_NOOP; kind <= OP_SET_MEMBER; kind++)
         for (uint64_t seed = 0; seed < SAMPLES_PER_KIND; seed++) {
             struct request request, decoded;
             sample_begin(sample, seed * 1000 + kind);
@@ -110,7 +110,7 @@ static void an_entry_wraps_an_encoded_request(void **state)
                               .session = sample_random(sample),
                               .number = sample_random(sample),
                               .awaited = sample_random(sample)};
-        sample_request(sample, (enum op_kind)(seed % (OP_SET_CLUSTER + 1)), &entry.request);
+        sample_request(sample, (enum op_kind)(seed % (OP_SET_MEMBER + 1)), &entry.request);
         assert_int_equal(encode_request(&entry.request, &request_buffer), ERR_OK);
         assert_int_equal(encode_entry(&entry, contents(&request_buffer), &buffer), ERR_OK);
         struct entry decoded;
@@ -217,7 +217,8 @@ static void wrong_enums_are_not_encoded(void **state)
     assert_int_equal(encode_request(&nested, &buffer), ERR_CORRUPT);
     nested.multi = (struct op_multi){&(struct request){.kind = OP_NOOP}, 1};
     assert_int_equal(encode_request(&nested, &buffer), ERR_CORRUPT);
-    assert_int_equal(encode_request(&(struct request){.kind = (enum op_kind)16}, &buffer), ERR_CORRUPT);
+    assert_int_equal(encode_request(&(struct request){.kind = (enum op_kind)(OP_SET_MEMBER + 1)}, &buffer),
+                     ERR_CORRUPT);
     assert_int_equal(encode_message(&(struct message){.kind = (enum message_kind)18}, &buffer), ERR_CORRUPT);
     assert_int_equal(encode_message(&(struct message){0}, &buffer), ERR_CORRUPT);
     buffer_free(&buffer);
@@ -413,7 +414,7 @@ static void damaged_requests_do_no_harm(void **state)
     for (uint64_t seed = 0; seed < 400; seed++) {
         struct request request;
         sample_begin(sample, seed);
-        sample_request(sample, (enum op_kind)(seed % (OP_SET_CLUSTER + 1)), &request);
+        sample_request(sample, (enum op_kind)(seed % (OP_SET_MEMBER + 1)), &request);
         assert_int_equal(encode_request(&request, &buffer), ERR_OK);
         for (int i = 0; i < 100 && buffer.len > 0; i++) {
             struct bytes damaged = contents(&buffer);

@@ -85,7 +85,7 @@ static struct simdisk *make_image(void)
     append_sync(store, 100, 107);
     write_snapshot(store, 107);
     append_sync(store, 108, 115);
-    assert_int_equal(store_set_epochs(store, (struct epochs){3, 2}), ERR_OK);
+    assert_int_equal(store_set_epochs(store, (struct epochs){3, 2, true}), ERR_OK);
     write_snapshot(store, 115);
     append_sync(store, 116, 118);
     append_sync(store, 119, 119);
