@@ -134,6 +134,10 @@ uint64_t mesh_run(struct mesh *mesh, uint64_t now_ms, size_t budget, bool *more)
     *more = drain(mesh, budget);
     if (now_ms < mesh->next_ms)
         return mesh->next_ms;
+    /* Time in which this process did not run is not the peers' silence. */
+    const uint64_t passed_ms = now_ms - mesh->tended_ms;
+    mesh->passed_ms = passed_ms < 2 * MESH_LOOK_MS ? passed_ms : 2 * MESH_LOOK_MS;
+    mesh->tended_ms = now_ms;
     mesh->next_ms = now_ms + MESH_LOOK_MS;
     for (size_t i = 0; i < mesh->count; i++) {
         const uint64_t next_ms = member_tend(&mesh->members[i]);

@@ -23,11 +23,11 @@ struct member { /* another replica */
     struct address address;
     int socket, endpoint; /* NN_PUSH; endpoint -1: none */
     struct link *link;
-    bool up;               /* up() was called, down() not yet */
-    uint64_t connections;  /* of the socket, as last seen */
-    uint64_t connected_ms; /* the connection last changed or was of use, or was made anew */
-    uint64_t heeded_ms;    /* a knock */
-    bool doubted;          /* since a knock, until a genuine frame comes after this many: */
+    bool up;              /* up() was called, down() not yet */
+    uint64_t connections; /* of the socket, as last seen */
+    uint64_t idle_ms;     /* of own running time in which no link was over this connection */
+    uint64_t heeded_ms;   /* a knock */
+    bool doubted;         /* since a knock, until a genuine frame comes after this many: */
     uint64_t doubt_received, doubt_until_ms;
     uint64_t refused_ms; /* last reported; 0: never */
 };
@@ -40,6 +40,8 @@ struct mesh {
     struct member members[LIMIT_REPLICAS - 1];
     size_t count;
     uint64_t now_ms, next_ms;
+    uint64_t passed_ms; /* of own running time since the members were last tended */
+    uint64_t tended_ms;
     uint64_t stranger_ms; /* last reported; 0: never */
 };
 

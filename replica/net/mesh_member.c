@@ -137,7 +137,7 @@ void member_receive(struct member *member, const void *frame, size_t len)
 {
     if (len == 0)
         heed(member);
-    else
+    else if (member->up || socket_can_push(member->socket)) /* else its answer would be lost, and the link with it */
         link_receive(member->link, frame, len, member->mesh->now_ms);
     if (!member->up)
         member->mesh->next_ms = member->mesh->now_ms; /* a HELLO may be due */
@@ -151,7 +151,7 @@ static void look(struct member *member)
     if (connections == member->connections)
         return;
     member->connections = connections;
-    member->connected_ms = now_ms;
+    member->idle_ms = 0;
     link_carrier_lost(member->link, now_ms);
 }
 
@@ -170,12 +170,10 @@ static void judge_doubt(struct member *member)
 
 static void connect_anew(struct member *member)
 {
-    const uint64_t now_ms = member->mesh->now_ms;
-    if (member->up)
-        member->connected_ms = now_ms;
-    if (now_ms - member->connected_ms < MESH_RECONNECT_MS)
+    member->idle_ms = member->up ? 0 : member->idle_ms + member->mesh->passed_ms;
+    if (member->idle_ms < MESH_RECONNECT_MS)
         return;
-    member->connected_ms = now_ms;
+    member->idle_ms = 0;
     socket_reconnect(member->socket, &member->address, &member->endpoint);
 }
 

@@ -203,6 +203,12 @@ bool socket_push(int socket, const void *head, size_t head_len, const void *fram
     return nn_sendmsg(socket, &header, NN_DONTWAIT) >= 0;
 }
 
+bool socket_can_push(int socket)
+{
+    struct nn_pollfd poll = {.fd = socket, .events = NN_POLLOUT};
+    return nn_poll(&poll, 1, 0) == 1;
+}
+
 bool socket_pull(int socket, void **frame, size_t *len)
 {
     const int got = nn_recv(socket, frame, NN_MSG, NN_DONTWAIT);

@@ -35,6 +35,7 @@ bool socket_send(int socket, const struct route *route, const void *frame, size_
 
 /* The same for one-way sockets. What is received is given back with frame_release. */
 bool socket_push(int socket, const void *head, size_t head_len, const void *frame, size_t len);
+bool socket_can_push(int socket); /* whether there is a connection, and room */
 bool socket_pull(int socket, void **frame, size_t *len);
 
 #endif
