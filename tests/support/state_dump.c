@@ -78,6 +78,14 @@ static void dump_sessions(struct text *text, const struct state *state)
     }
 }
 
+static void dump_members(struct text *text, const struct state *state)
+{
+    uint32_t id = 0;
+    add(text, "version %u\n", state_version(state));
+    for (struct member_info member; state_next_member(state, &id, &member);)
+        add(text, "member %u incarnation %d zxid %" PRIx64 "\n", id, member.incarnation[0], member.zxid);
+}
+
 char *state_dump(const struct state *state, bool order)
 {
     struct text text = {0};
@@ -94,6 +102,7 @@ char *state_dump(const struct state *state, bool order)
         if (order)
             dump_order(&text, nodes[i]);
     }
+    dump_members(&text, state);
     add(&text, "sessions\n");
     dump_sessions(&text, state);
     free(nodes);

@@ -36,10 +36,36 @@ static int close_session(struct model *model, uint64_t id, struct result *result
     return ERR_OK;
 }
 
+static int set_state_version(struct model *model, uint32_t version)
+{
+    if (version > STATE_VERSION)
+        return ERR_BAD_FORMAT;
+    if (version < model->version)
+        return ERR_INVALID;
+    model->version = version;
+    return ERR_OK;
+}
+
+static int set_member(struct model *model, const struct op_set_member *op)
+{
+    struct member_info *member = &model->members[op->id];
+    size_t count = 0;
+    for (size_t id = 1; id <= LIMIT_REPLICA_ID; id++)
+        count += model->members[id].zxid != 0;
+    if (member->zxid == 0 && count == LIMIT_REPLICAS)
+        return ERR_TOO_MANY;
+    if (member->zxid != 0 && member->incarnation[0] == op->incarnation[0])
+        return ERR_OK;
+    *member = (struct member_info){.id = op->id, .incarnation = {op->incarnation[0]}, .zxid = model->zxid};
+    return ERR_OK;
+}
+
 static int carry_out(struct model *model, const struct entry *entry, struct result *result)
 {
     const struct request *request = &entry->request;
     int code = request_check(request);
+    if (request->kind == OP_SET_MEMBER && model->version == 1)
+        return ERR_INVALID;
     const struct op_multi *multi = &request->multi;
     for (uint32_t i = 0; code != ERR_OK && request->kind == OP_MULTI && request_check(&multi->ops[i]) == ERR_OK;)
         result->failed = ++i;
@@ -52,6 +78,10 @@ static int carry_out(struct model *model, const struct entry *entry, struct resu
         return create_session(model, &request->create_session, result);
     case OP_CLOSE_SESSION:
         return close_session(model, request->close_session.session, result);
+    case OP_SET_STATE_VERSION:
+        return entry->session != 0 ? ERR_NOT_PERMITTED : set_state_version(model, request->state_version);
+    case OP_SET_MEMBER:
+        return entry->session != 0 ? ERR_NOT_PERMITTED : set_member(model, &request->set_member);
     case OP_MULTI:
         for (size_t i = 0; i < multi->count && code == ERR_OK; i++) {
             result->failed = (uint32_t)i;
@@ -104,6 +134,7 @@ struct model *model_new(void)
     model->tree.nodes[0].s = (struct node_stat){.id = ROOT_ID, .kind = KIND_DIRECTORY, .mode = 0755};
     model->tree.next_id = ROOT_ID + 1;
     model->next_session = 1;
+    model->version = 1;
     return model;
 }
 
@@ -219,6 +250,23 @@ static const char *sessions_differ(const struct model *model, const struct state
     return NULL;
 }
 
+static const char *members_differ(const struct model *model, const struct state *state)
+{
+    uint32_t id = 0;
+    struct member_info member;
+    for (uint32_t i = 1; i <= LIMIT_REPLICA_ID; i++) {
+        const struct member_info *expected = &model->members[i];
+        if (expected->zxid == 0)
+            continue;
+        if (!state_next_member(state, &id, &member) || id != i || member.zxid != expected->zxid ||
+            member.incarnation[0] != expected->incarnation[0])
+            return "a member";
+    }
+    if (state_next_member(state, &id, &member))
+        return "there are more members than there should be";
+    return state_version(state) == model->version ? NULL : "the version";
+}
+
 const char *model_differs(struct model *model, const struct state *state)
 {
     static char text[200];
@@ -239,5 +287,8 @@ const char *model_differs(struct model *model, const struct state *state)
         snprintf(text, sizeof text, "znode %llu: %s", (unsigned long long)expected->s.id, what);
         return text;
     }
-    return live == state_nodes(state) ? sessions_differ(model, state) : "there are more znodes than there should be";
+    if (live != state_nodes(state))
+        return "there are more znodes than there should be";
+    const char *what = sessions_differ(model, state);
+    return what == NULL ? members_differ(model, state) : what;
 }

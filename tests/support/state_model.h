@@ -12,7 +12,8 @@ struct model *model_new(void);
 void model_free(struct model *model);
 void model_apply(struct model *model, const struct entry *entry, struct result *result);
 
-/* NULL if the state shows the same znodes, in the same order, and sessions; else what differs, in a static buffer. */
+/* NULL if the state shows the same znodes, in the same order, sessions and members; else what differs, in a static
+ * buffer. */
 const char *model_differs(struct model *model, const struct state *state);
 
 #endif

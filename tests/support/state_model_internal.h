@@ -34,6 +34,8 @@ struct model_tree {
 
 struct model {
     struct model_tree tree, before;
+    uint32_t version;
+    struct member_info members[LIMIT_REPLICA_ID + 1]; /* at its id; zxid 0: none */
     struct model_session sessions[SESSIONS];
     uint64_t next_session;
     uint64_t zxid, session;

@@ -316,6 +316,18 @@ static void make_session_request(struct workload *workload, struct request *requ
         request->close_session.session = 999;
 }
 
+static void make_member_request(struct workload *workload, struct request *request)
+{
+    if (chance(workload, 20)) {
+        request->kind = OP_SET_STATE_VERSION;
+        request->state_version = (uint32_t)workload_random(workload, STATE_VERSION + 2);
+        return;
+    }
+    request->kind = OP_SET_MEMBER;
+    request->set_member.id = (uint32_t)workload_random(workload, LIMIT_REPLICAS + 3);
+    request->set_member.incarnation[0] = (uint8_t)workload_random(workload, 3 + request->set_member.id);
+}
+
 static bool make_due(const struct state *state, struct workload *workload, struct request *request)
 {
     uint64_t after = chance(workload, 50) ? 0 : workload_random(workload, 100);
@@ -346,6 +358,12 @@ struct work *workload_next(struct workload *workload, const struct state *state)
     workload->stamp_ns += (int64_t)workload_random(workload, 3) * 1000000;
     entry->zxid = workload->zxid;
     entry->stamp_ns = workload->stamp_ns;
+    if (session != 0 && chance(workload, 3)) {
+        make_member_request(workload, &entry->request);
+        if (chance(workload, 10))
+            make_numbers(workload, entry, &info);
+        return work;
+    }
     uint64_t turn = workload_random(workload, 100);
     if (session == 0 || turn < 3) {
         make_session_request(workload, &entry->request, session);

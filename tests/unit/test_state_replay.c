@@ -227,7 +227,7 @@ static int snapshots_of_one_seed(uint64_t seed)
         state_apply(state, &history->works[i]->entry, &result, NULL);
         for (size_t c = 0; c < LIMIT_SNAPSHOT_CURSORS; c++) {
             struct taking *taking = &takings[c];
-            if (taking->cursor == NULL && workload_random(&dice, 400) == 0) {
+            if (taking->cursor == NULL && workload_random(&dice, 300) == 0) {
                 begin_snapshot(taking, state, i);
             } else if (taking->cursor != NULL && workload_random(&dice, 1000) == 0) {
                 give_up(taking);

@@ -212,7 +212,8 @@ static void test_multi_holds_simple_operations_only(void **unused)
     (void)unused;
     static struct request ops[LIMIT_MULTI_OPS + 1];
     static const enum op_kind kinds[] = {
-        OP_NOOP, OP_MULTI, OP_CREATE_SESSION, OP_CLOSE_SESSION, OP_SET_STATE_VERSION, OP_SET_CLUSTER, (enum op_kind)99};
+        OP_NOOP,        OP_MULTI,      OP_CREATE_SESSION, OP_CLOSE_SESSION, OP_SET_STATE_VERSION,
+        OP_SET_CLUSTER, OP_SET_MEMBER, (enum op_kind)99};
     struct request request = {.kind = OP_MULTI, .multi = {ops, 1}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         ops[0] = (struct request){.kind = kinds[i]};
@@ -245,6 +246,10 @@ static void test_sessions(void **unused)
     assert_int_equal(check(request), ERR_INVALID);
     assert_int_equal(check((struct request){.kind = OP_SET_CLUSTER}), ERR_INVALID);
     assert_int_equal(check((struct request){.kind = OP_SET_STATE_VERSION}), ERR_INVALID);
+    assert_int_equal(check((struct request){.kind = OP_SET_MEMBER, .set_member = {1, {1}}}), ERR_OK);
+    assert_int_equal(check((struct request){.kind = OP_SET_MEMBER, .set_member = {0, {1}}}), ERR_INVALID);
+    assert_int_equal(check((struct request){.kind = OP_SET_MEMBER, .set_member = {256, {1}}}), ERR_INVALID);
+    assert_int_equal(check((struct request){.kind = OP_SET_MEMBER, .set_member = {1, {0}}}), ERR_INVALID);
 }
 
 int main(void)

@@ -13,7 +13,8 @@
 #include "tests/support/state_story.h"
 #include "tests/support/state_workload.h"
 
-enum { RECORDS = 64, HEAD_SEED = 1 /* of a znode's head in the digest */ };
+enum { RECORDS = 64, HEAD_SEED = 1 /* of a znode's head in the digest */, GLOBALS_SEED = 4, MEMBER_SEED = 5 };
+enum { AT_VERSION = RECORD_FRAME_BYTES + SNAPSHOT_MAGIC_BYTES + 4 }; /* in the first record */
 
 /* A snapshot taken apart. */
 struct parts {
@@ -23,8 +24,8 @@ struct parts {
     size_t len;
 };
 
-/* A small state with everything in it: all kinds, sessions with results, owners, xattrs, large data. */
-static struct story *rich_story(void)
+/* A small state with everything in it that version 1 knows: all kinds, sessions with results, owners, xattrs. */
+static struct story *first_version_story(void)
 {
     struct story *story = story_new();
     struct op_xattr xattr = {.at = story_at("d/f"), .name = {"user.a", 6}, .value = {"value", 5}};
@@ -40,6 +41,28 @@ static struct story *rich_story(void)
     story_apply(story, (struct request){.kind = OP_SET_POLICY, .set_policy = {story_at("d"), {"{owner}", 7}}});
     story_session(story, 2);
     story_make(story, "last", KIND_FILE);
+    return story;
+}
+
+static void set_member(struct story *story, uint32_t id, uint8_t incarnation)
+{
+    uint64_t session = story->session;
+    struct request request = {.kind = OP_SET_MEMBER, .set_member = {id, {incarnation}}};
+    story->session = 0;
+    assert_int_equal(story_apply(story, request), ERR_OK);
+    story->session = session;
+}
+
+/* And with what later versions added. */
+static struct story *rich_story(void)
+{
+    struct story *story = first_version_story();
+    struct request request = {.kind = OP_SET_STATE_VERSION, .state_version = STATE_VERSION};
+    story->session = 0;
+    assert_int_equal(story_apply(story, request), ERR_OK);
+    story->session = 2;
+    set_member(story, 1, 10);
+    set_member(story, 2, 20);
     return story;
 }
 
@@ -263,6 +286,63 @@ static void test_forged_directories(void **unused)
     assert_int_equal(forge(D, reach + 3, 1, 0), ERR_CORRUPT); /* has children, never had one */
 }
 
+/* As forge, of the MEMBER record of replica 1; `version` is the state's as GLOBALS says it. */
+static int forge_member(size_t at, size_t len, uint64_t value, uint32_t version)
+{
+    struct story *story = rich_story();
+    struct parts parts = take(story->state);
+    uint8_t *globals = parts.bytes, *record = globals + parts.records[0].len;
+    struct bytes hashed = {globals + AT_VERSION, parts.records[0].len - AT_VERSION};
+    uint64_t digest, before = hash_bytes(hashed.at, hashed.len, GLOBALS_SEED);
+    assert_int_equal(record[4], RECORD_MEMBER);
+    before += hash_bytes(record + RECORD_FRAME_BYTES, parts.records[1].len - RECORD_FRAME_BYTES, MEMBER_SEED);
+    put_number(globals + AT_VERSION, 4, version);
+    put_number(record + RECORD_FRAME_BYTES + at, len, value);
+    uint64_t after = hash_bytes(hashed.at, hashed.len, GLOBALS_SEED);
+    after += hash_bytes(record + RECORD_FRAME_BYTES, parts.records[1].len - RECORD_FRAME_BYTES, MEMBER_SEED);
+    adjust_digest(&parts, after - before);
+    int code = load_parts(&parts, &digest);
+    free(parts.bytes);
+    story_free(story);
+    return code;
+}
+
+static void test_forged_members(void **unused)
+{
+    (void)unused;
+    enum { AT_INCARNATION = 4, AT_ZXID = 20 };
+    assert_int_equal(forge_member(0, 4, 3, 2), ERR_OK);      /* nothing wrong with this */
+    assert_int_equal(forge_member(0, 4, 2, 2), ERR_CORRUPT); /* there already */
+    assert_int_equal(forge_member(0, 4, 0, 2), ERR_CORRUPT);
+    assert_int_equal(forge_member(0, 4, LIMIT_REPLICA_ID + 1, 2), ERR_CORRUPT);
+    assert_int_equal(forge_member(AT_INCARNATION, 1, 11, 2), ERR_OK);
+    assert_int_equal(forge_member(AT_INCARNATION, 1, 0, 2), ERR_CORRUPT); /* all zeros */
+    assert_int_equal(forge_member(AT_ZXID, 8, 1, 2), ERR_OK);
+    assert_int_equal(forge_member(AT_ZXID, 8, 1000, 2), ERR_CORRUPT); /* of the future */
+    assert_int_equal(forge_member(0, 4, 3, 1), ERR_CORRUPT);          /* in a state that has none */
+}
+
+static void test_too_many_members(void **unused)
+{
+    (void)unused;
+    struct story *story = rich_story();
+    struct parts parts = take(story->state);
+    static uint8_t more[LIMIT_REPLICAS][64];
+    size_t len = parts.records[1].len;
+    uint64_t digest;
+    for (size_t i = 0; i < LIMIT_REPLICAS; i++) { /* 3, 4 …, put in behind the first record */
+        memcpy(more[i], parts.records[1].at, len);
+        put_number(more[i] + RECORD_FRAME_BYTES, 4, 3 + i);
+        memmove(&parts.records[2], &parts.records[1], (parts.count - 1) * sizeof *parts.records);
+        parts.records[1] = (struct bytes){more[i], len};
+        parts.count++;
+        adjust_digest(&parts, hash_bytes(more[i] + RECORD_FRAME_BYTES, len - RECORD_FRAME_BYTES, MEMBER_SEED));
+        assert_int_equal(load_parts(&parts, &digest), i + 3 <= LIMIT_REPLICAS ? ERR_OK : ERR_CORRUPT);
+    }
+    free(parts.bytes);
+    story_free(story);
+}
+
 static void test_wrong_set_of_records(void **unused)
 {
     (void)unused;
@@ -282,6 +362,30 @@ static void test_wrong_set_of_records(void **unused)
         wrong.count--;
         assert_int_equal(load_parts(&wrong, &digest), ERR_CORRUPT); /* missing */
     }
+    free(parts.bytes);
+    story_free(story);
+}
+
+/* What version 1 knows is written, hashed and refused as code that ended at version 1 did: the figures are its. */
+static void test_the_first_version_stays_as_it_was(void **unused)
+{
+    (void)unused;
+    struct story *story = first_version_story();
+    struct parts parts = take(story->state);
+    uint64_t digest;
+    assert_int_equal(state_version(story->state), 1);
+    assert_int_equal(parts.len, 1601);
+    assert_true(hash_bytes(parts.bytes, parts.len, 0) == 0x26e909a208c186b4);
+    assert_true(state_digest(story->state) == 0x29f11989835c4e0d);
+    assert_int_equal(load(parts.bytes, parts.len, parts.len, &digest), ERR_OK);
+    assert_true(digest == 0x29f11989835c4e0d);
+    struct request unknown = {.kind = OP_SET_MEMBER, .set_member = {1, {7}}};
+    story->session = 1; /* its window moves */
+    assert_int_equal(story_apply(story, unknown), ERR_INVALID);
+    assert_true(state_digest(story->state) == 0x8088ed5e998bfee7);
+    story->session = 0;
+    assert_int_equal(story_apply(story, unknown), ERR_INVALID);
+    assert_true(state_digest(story->state) == 0x276fbf76ff516483);
     free(parts.bytes);
     story_free(story);
 }
@@ -347,6 +451,8 @@ static void test_a_snapshot_is_of_its_beginning(void **unused)
     struct snapshot_cursor *cursor = snapshot_begin(story->state);
     story_close(story, 1);
     story_session(story, 3);
+    set_member(story, 1, 11);
+    set_member(story, 3, 30);
     story_write(story, "d/f", "other data");
     story_rename(story, "d", "renamed");
     story_make(story, "d", KIND_DIRECTORY);
@@ -380,7 +486,10 @@ int main(void)
         cmocka_unit_test(test_forged_znodes),
         cmocka_unit_test(test_forged_owners),
         cmocka_unit_test(test_forged_directories),
+        cmocka_unit_test(test_forged_members),
+        cmocka_unit_test(test_too_many_members),
         cmocka_unit_test(test_wrong_set_of_records),
+        cmocka_unit_test(test_the_first_version_stays_as_it_was),
         cmocka_unit_test(test_other_formats),
         cmocka_unit_test(test_promises_take_no_memory),
         cmocka_unit_test(test_eight_cursors_at_once),
