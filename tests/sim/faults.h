@@ -1,0 +1,13 @@
+/* faults.h - what goes wrong in a run, and when; later, for liveness, what is well again and what stays broken.
+ *
+ * Each seed has its own mixture of faults, and its own pace. At most a minority of the replicas have a disk that lost
+ * what it promised: more than that no protocol survives. */
+#ifndef PACT_SIM_FAULTS_H
+#define PACT_SIM_FAULTS_H
+
+#include "tests/sim/cluster.h"
+
+struct faults *faults_new(struct cluster *cluster); /* also switches the servers on */
+void faults_free(struct faults *faults);
+
+#endif

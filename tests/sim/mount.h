@@ -1,0 +1,46 @@
+/* mount.h - a mount: the learner, and what its runtime and its programs do. */
+#ifndef PACT_SIM_MOUNT_H
+#define PACT_SIM_MOUNT_H
+
+#include "fs/client/learner.h"
+#include "tests/sim/check.h"
+
+enum { MOUNT_OPS = 6 }; /* outstanding at once */
+
+struct mount {
+    struct cluster *cluster;
+    unsigned index;
+    int64_t drift_ppm;
+    uint64_t boot_ms, stalled_us;
+
+    struct learner *learner;
+    struct learner_output output;
+    struct state *tree;
+    struct snapshot_loader *loader;
+    int server; /* linked with, or dialling; -1: none */
+    bool linked;
+    uint64_t dial_number, tick_number, tick_at_us;
+    bool carrying;
+
+    struct op *ops[MOUNT_OPS]; /* not yet returned */
+    uint64_t think_us;
+    char made[16][LIMIT_NAME_BYTES + 1]; /* names of znodes of its own, to be removed */
+    unsigned made_count;
+    uint64_t done_called_us; /* when the newest write that succeeded was called */
+};
+
+struct mount *mount_new(struct cluster *cluster, unsigned index);
+void mount_free(struct mount *mount);
+uint64_t mount_stalled_until(const struct mount *mount);
+void mount_stall(struct mount *mount, uint64_t for_us);
+void mount_dies(struct mount *mount); /* and begins anew, with another session */
+uint64_t mount_ms(const struct mount *mount);
+
+/* --- between mount.c and workload.c --- */
+
+void mount_carry_out(struct mount *mount);
+void mount_settle(struct mount *mount);
+void work_begin(struct mount *mount);
+void work_forget(struct mount *mount); /* what it waits for will never be known */
+
+#endif

@@ -1,0 +1,40 @@
+/* plant.h - bugs put into the simulated replicas on purpose, to try the simulator. Only sim_planted has them. Those of
+ * zab itself stand in replica/zab/plant.h. */
+#ifndef PACT_SIM_PLANT_H
+#define PACT_SIM_PLANT_H
+
+#include <stdbool.h>
+
+#ifdef PACT_PLANT
+
+enum sim_bug {
+    SIM_NONE,
+    SIM_SNAPSHOT_NOT_DURABLE,     /* the leader's snapshot is in memory, and acknowledged, before it is on disk */
+    SIM_TRUNCATE_FAILURE_IGNORED, /* the log could not be cut; the replica goes on as if it were */
+    SIM_NUMBERS_NOT_IN_SNAPSHOT,  /* a snapshot has the sessions without their newest numbers */
+    SIM_NUMBERS_SURVIVE_TERM,     /* a leader's table of numbers lives on into its next term */
+    SIM_DUPLICATES_PROPOSED,      /* a number that was proposed is proposed again */
+    SIM_GAP_PROPOSED,             /* a number is proposed though the one before it was not */
+    SIM_LEASE_BY_WALL_CLOCK,      /* a session's timeout is counted by a clock that jumps */
+    SIM_NO_GRACE,                 /* a new leader grants no full timeouts */
+    SIM_ACKED_WHILE_CLOSING,      /* a heartbeat is acknowledged though the session's close is proposed */
+    SIM_BARRIER_WITHOUT_QUORUM,   /* a leader answers syncs by its own word */
+    SIM_STREAM_UNCOMMITTED,       /* a mount is sent what is appended, not what is committed */
+    SIM_EPOCHS_NOT_DURABLE,       /* epochs are promised, and forgotten with the process */
+    SIM_WIPED_VOTER,              /* a replica that lost its disk votes as before */
+    SIM_BUG_COUNT,
+};
+extern enum sim_bug sim_planted;
+extern const char *const sim_bug_names[SIM_BUG_COUNT];
+#define PLANTED(name) (sim_planted == SIM_##name)
+
+struct state;
+void plant_forget_numbers(struct state *state);
+
+#else
+
+#define PLANTED(name)               false
+#define plant_forget_numbers(state) ((void)(state))
+
+#endif
+#endif
