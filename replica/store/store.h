@@ -92,7 +92,9 @@ int snapshot_writer_commit(struct snapshot_writer *writer);
 void snapshot_writer_abort(struct snapshot_writer *writer);
 /* In the store's thread, after a commit: takes note of it, purges older snapshots and the log before the oldest one
  * kept. At least one valid restore point always remains. A snapshot from elsewhere, ahead of the log (Zab's SNAP):
- * the log is emptied and goes on after its zxid. May be repeated after ERR_NO_SPACE. */
+ * the log is emptied and goes on after its zxid. Whoever takes one whose history may part from the log's truncates to
+ * its zxid first, before snapshot_writer_commit: then it is ahead, or the log holds exactly what leads to it; entries
+ * above it would count as having followed. May be repeated after ERR_NO_SPACE. */
 int store_snapshot_done(struct store *store, uint64_t zxid);
 
 struct snapshot_reader;

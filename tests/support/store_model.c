@@ -83,7 +83,7 @@ static int step_append(struct store_model *model, struct store *store)
             return code;
         model->next_zxid += 1 + pick(model, 3);
         model->entries[model->count++] = zxid;
-        model->withdrawn = model->truncating = 0;
+        model->withdrawn = model->truncating_count = 0;
     }
     return pick(model, 3) == 0 ? ERR_OK : step_sync(model, store);
 }
@@ -94,7 +94,7 @@ static int step_epochs(struct store_model *model, struct store *store)
     model->epochs_try.accepted++;
     if (pick(model, 2) == 0)
         model->epochs_try.current = model->epochs_try.accepted;
-    model->epochs_try.voter = mixed(model->epochs_try.accepted) % 2 == 0;
+    model->epochs_try.voter ^= pick(model, 4) == 0;
     int code = store_set_epochs(store, model->epochs_try);
     if (code == ERR_OK)
         model->epochs = model->epochs_try;
@@ -116,11 +116,12 @@ static int step_truncate(struct store_model *model, struct store *store)
         return ERR_OK;
     if (model->count > model->acked) /* what was not synced goes in any case */
         model->count = model->acked;
-    model->truncating = last - pick(model, last - lowest < 8 ? last - lowest : 8);
-    int code = store_truncate(store, model->truncating);
+    uint64_t zxid = last - pick(model, last - lowest < 8 ? last - lowest : 8);
+    model->truncating[model->truncating_count++ % MODEL_TRUNCATIONS] = zxid;
+    int code = store_truncate(store, zxid);
     if (code == ERR_OK) {
-        forget(model, model->truncating);
-        model->truncating = model->withdrawn = 0;
+        forget(model, zxid);
+        model->truncating_count = model->withdrawn = 0;
     }
     return code;
 }
@@ -264,8 +265,8 @@ static bool check_entries(struct store_model *model, struct store *store)
     bool restarted = model->ahead != 0 && base == model->ahead && count == 0;
     size_t kept = 0; /* of the model's entries */
     bool right = restarted;
-    if (!right && model->truncating != 0) {
-        while (kept < model->acked && model->entries[kept] <= model->truncating)
+    for (size_t i = 0; i < MODEL_TRUNCATIONS && i < model->truncating_count && !right; i++) {
+        for (kept = 0; kept < model->acked && model->entries[kept] <= model->truncating[i];)
             kept++;
         right = agrees(found, count, model->entries, kept, base);
     }
@@ -282,7 +283,7 @@ static bool check_entries(struct store_model *model, struct store *store)
                        (unsigned long long)last_acked(model), model->count);
     model->count = model->acked = kept;
     model->withdrawn = 0;
-    model->truncating = 0;
+    model->truncating_count = 0;
     if (restarted)
         model->base = base;
     return true;

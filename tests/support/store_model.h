@@ -8,7 +8,7 @@
 
 #include "replica/store/store.h"
 
-enum { MODEL_ENTRIES = 2048, MODEL_SNAPSHOTS = 128 };
+enum { MODEL_ENTRIES = 2048, MODEL_SNAPSHOTS = 128, MODEL_TRUNCATIONS = 64 };
 
 struct store_model {
     uint64_t entries[MODEL_ENTRIES]; /* zxids appended, in order; the first `acked` are acknowledged */
@@ -16,7 +16,9 @@ struct store_model {
     size_t withdrawn; /* entries beyond count were withdrawn, up to here: until something else is written they may
                          still be on the disk, and are there after a crash */
     uint64_t next_zxid;
-    uint64_t truncating;             /* to this zxid, under way, or withdrawn likewise; 0: no */
+    uint64_t truncating[MODEL_TRUNCATIONS]; /* to these zxids, under way, or withdrawn likewise: any of them may be
+                                               on the disk until something else is written */
+    size_t truncating_count;
     uint64_t base;                   /* a snapshot from elsewhere was acknowledged: earlier entries are void */
     uint64_t snapshot;               /* newest acknowledged */
     uint64_t ahead;                  /* one from elsewhere, begun and perhaps there; 0: none */
