@@ -102,10 +102,9 @@ int zab_propose(struct zab *zab, int64_t now_ns, uint64_t *zxid, int64_t *stamp_
         return ERR_NO_QUORUM;
     uint32_t counter = ZXID_EPOCH(last) == zab->term ? ZXID_COUNTER(last) : 0;
     if (counter >= zab->counter_last) {
-        if (!ZAB_BUG(ROLLOVER))
+        if (!ZAB_BUG(ROLLOVER) || ZXID_EPOCH(zab->history.floor) == zab->term)
             return ERR_NO_QUORUM; /* trap: it must not run over into the epoch; the next step steps down */
-        history_truncate(&zab->history,
-                         ZXID(zab->term, 1) - 1 < zab->history.floor ? zab->history.floor : ZXID(zab->term, 1) - 1);
+        history_truncate(&zab->history, ZXID(zab->term, 0));
         counter = 0;
     }
     *zxid = ZXID(zab->term, counter + 1);

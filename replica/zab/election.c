@@ -216,6 +216,7 @@ static bool join(struct zab *zab)
 
 static void evaluate(struct zab *zab)
 {
+    assert(zab->role == ZAB_LOOKING);
     zab->bootstrap = may_found(zab);
     if (adopt_best(zab)) {
         zab->agreed = false;
@@ -316,9 +317,11 @@ void election_unlinked(struct zab *zab, struct peer *peer)
         follower_leave(zab);
     else if (zab->role == ZAB_LEADING)
         leader_forget(zab, peer);
-    else if (zab->started && (zab->vote.leader == peer->id || (zab->vote.leader == zab->id && !may_stand(zab))))
+    if (zab->role != ZAB_LOOKING || !zab->started)
+        return;
+    if (zab->vote.leader == peer->id || (zab->vote.leader == zab->id && !may_stand(zab)))
         new_round(zab); /* in this one the others may hold up each other's vote for one that is gone */
-    else if (zab->started)
+    else
         evaluate(zab);
 }
 

@@ -195,7 +195,7 @@ static bool entries_fit(const struct zab *zab, const struct zab_message *message
     if (message->count == 0 || message->last < message->first || message->last - message->first != message->count - 1 ||
         ZXID_EPOCH(message->first) != ZXID_EPOCH(message->last) || !history_follows(message->previous, message->first))
         return false;
-    if (ZXID_EPOCH(message->last) > zab->term && !ZAB_BUG(OLD_ENTRY))
+    if (ZXID_EPOCH(message->last) > zab->term)
         return false;
     if (message->previous > last)
         return false; /* a gap */
@@ -211,7 +211,7 @@ static void receive_entries(struct zab *zab, struct peer *leader, const struct z
     uint64_t last = history_last(&zab->history);
     if (!zab->in_step && !ZAB_BUG(OLD_ENTRY))
         return; /* of an older attempt */
-    if (!entries_fit(zab, message)) {
+    if (!entries_fit(zab, message) && !ZAB_BUG(OLD_ENTRY)) {
         refuse(zab, leader, ERR_INVALID);
         return;
     }

@@ -258,6 +258,8 @@ static void withdrawn(struct zab *zab, uint64_t zxid)
     zab->full = true;
     if (zab->role == ZAB_LEADING && !zab_alone(zab))
         leader_step_down(zab);
+    else if (zab->role == ZAB_LEADING)
+        leader_durable(zab); /* all there is now */
     else if (zab->role == ZAB_FOLLOWING)
         follower_leave(zab);
     else if (zab->started && zab->role == ZAB_LOOKING)
