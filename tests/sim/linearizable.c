@@ -53,7 +53,7 @@ static void tried_grow(struct search *search)
 /* False: this set with this value was tried before. */
 static bool try_now(struct search *search, uint64_t value)
 {
-    uint64_t key = scramble(search->set ^ scramble(value + 1));
+    uint64_t key = scramble(search->set + 0x2545f4914f6cdd1d * (value + 1));
     if (2 * search->tried_count >= search->tried_room)
         tried_grow(search);
     struct tried *slot = tried_slot(search, key ? key : 1);
@@ -159,23 +159,43 @@ static bool observes(const struct history_op *op, uint64_t value)
                      (op->kind == HISTORY_SWAP && op->done && op->expected == value));
 }
 
-/* A write of which nothing is known, but that was seen, happened before the first that saw it returned. One that
- * nobody saw need not have happened, unless a swap that failed may be its doing. False: it may be left out. */
-static bool settle(struct history_op *op, const struct history_op *ops, size_t count, bool failed_swaps)
+/* A write of which nothing is known, but that was seen, happened before the first that saw it returned: now that is
+ * known of it. True: so it is. */
+static bool settle(struct history_op *op, const struct history_op *ops, size_t count)
 {
-    if (op->returned != UINT64_MAX)
-        return true;
-    if (op->kind == HISTORY_READ)
-        return false;
     uint64_t seen = UINT64_MAX;
     for (size_t i = 0; i < count; i++)
         if (observes(&ops[i], op->value) && ops[i].returned < seen)
             seen = ops[i].returned;
     if (seen == UINT64_MAX)
-        return failed_swaps;
+        return false;
     op->returned = seen;
     op->done = true;
     return true;
+}
+
+/* What is known now may show that others happened, too. */
+static void settle_all(struct history_op *ops, size_t count)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < count; i++)
+            more =
+                (ops[i].returned == UINT64_MAX && ops[i].kind != HISTORY_READ && settle(&ops[i], ops, count)) || more;
+    }
+}
+
+/* What nobody saw need not have happened, unless a swap that failed may be its doing. */
+static size_t leave_out(struct history_op *ops, size_t count)
+{
+    bool failed_swaps = false;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        failed_swaps = failed_swaps || (ops[i].kind == HISTORY_SWAP && ops[i].returned != UINT64_MAX && !ops[i].done);
+    for (size_t i = 0; i < count; i++)
+        if (ops[i].returned != UINT64_MAX || (ops[i].kind != HISTORY_READ && failed_swaps))
+            ops[kept++] = ops[i];
+    return kept;
 }
 
 static int by_call(const void *a, const void *b)
@@ -188,16 +208,13 @@ static int by_call(const void *a, const void *b)
 bool history_linearizable(const struct history_op *ops, size_t count)
 {
     struct search search = {0};
-    bool failed_swaps = false;
     assert(count <= HISTORY_OPS_MAX);
     search.ops = malloc((count + 1) * sizeof *search.ops);
     assert(search.ops);
-    for (size_t i = 0; i < count; i++)
-        failed_swaps = failed_swaps || (ops[i].kind == HISTORY_SWAP && ops[i].returned != UINT64_MAX && !ops[i].done);
-    for (size_t i = 0; i < count; i++) {
-        search.ops[search.count] = ops[i];
-        search.count += settle(&search.ops[search.count], ops, count, failed_swaps);
-    }
+    if (count > 0)
+        memcpy(search.ops, ops, count * sizeof *ops);
+    settle_all(search.ops, count);
+    search.count = leave_out(search.ops, count);
     if (search.count > 0)
         qsort(search.ops, search.count, sizeof search.ops[0], by_call);
     bool linearizable = explore(&search);
