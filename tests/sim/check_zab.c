@@ -48,6 +48,22 @@ static void *grown(void *list, size_t count, size_t *room, size_t size)
     return list;
 }
 
+/* Index of the entry with that zxid, or of the first above. */
+static size_t place(const struct check *check, uint64_t zxid)
+{
+    size_t low = 0, high = check->count;
+    if (high > 0 && check->order[high - 1].item->zxid == zxid)
+        return high - 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (check->order[middle].item->zxid < zxid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* --- terms --- */
 
 static struct term *term_of(struct cluster *cluster, uint32_t epoch)
@@ -76,9 +92,10 @@ void check_leads(struct cluster *cluster, uint32_t id, uint32_t epoch, uint64_t 
         violated(cluster, "Leadership", "replicas %u and %u both lead epoch %u", known->leader, id, epoch);
     if (known)
         return;
-    if (last < check_committed(cluster))
+    size_t later = place(check, (uint64_t)epoch << 32); /* what a later leader got through does not concern it */
+    if (later > 0 && last < check->order[later - 1].item->zxid)
         violated(cluster, "PrimaryIntegrity", "replica %u leads epoch %u from " X ", but " X " is delivered", id, epoch,
-                 last, check_committed(cluster));
+                 last, check->order[later - 1].item->zxid);
     if (delivered < last)
         violated(cluster, "PrimaryIntegrity", "replica %u leads epoch %u from " X ", but has delivered only " X, id,
                  epoch, last, delivered);
@@ -183,22 +200,6 @@ static void extend(struct cluster *cluster, uint32_t id, struct item *item)
     note(cluster, 'E', item->zxid, state_digest(check->state));
     cluster->outcome->counts.entries++;
     history_applied(cluster, &entry, &result);
-}
-
-/* Index of the entry with that zxid, or of the first above. */
-static size_t place(const struct check *check, uint64_t zxid)
-{
-    size_t low = 0, high = check->count;
-    if (high > 0 && check->order[high - 1].item->zxid == zxid)
-        return high - 1;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (check->order[middle].item->zxid < zxid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
 }
 
 void check_commits(struct cluster *cluster, uint32_t id, uint64_t after, struct item *item)

@@ -26,22 +26,32 @@ static unsigned choose(struct cluster *cluster)
     return chosen;
 }
 
-/* Every way between two that are well is open; between one that is and one that is not, it may be cut for good. */
+static void set_ways(struct cluster *cluster, unsigned from, unsigned to, bool cut)
+{
+    network_cut(cluster, from, to, cut);
+    network_clog(cluster, from, to, 0);
+}
+
+/* A replica that is not well is cut off from those that are, in one way or both; or it reaches them all, however broken
+ * it is. (One that reaches only some of them could lead these, and the others would have nobody to follow.) */
+static void heal_links(struct cluster *cluster, unsigned end, unsigned well)
+{
+    bool is_well = end >= SERVERS_MAX || (well >> end & 1);
+    uint64_t cuts = is_well ? 0 : pick(cluster, 4);
+    for (unsigned other = 0; other < cluster->server_count; other++)
+        if (other != end && (well >> other & 1)) {
+            set_ways(cluster, end, other, cuts & 1);
+            set_ways(cluster, other, end, cuts & 2);
+        }
+}
+
 static void heal_network(struct cluster *cluster, unsigned well)
 {
     network_config(cluster)->loss_per_10000 = 0;
-    for (unsigned a = 0; a < ENDS_MAX; a++)
-        for (unsigned b = 0; b < ENDS_MAX; b++) {
-            bool a_well = a >= SERVERS_MAX || (well >> a & 1), b_well = b >= SERVERS_MAX || (well >> b & 1);
-            if (a == b || (a >= SERVERS_MAX && b >= SERVERS_MAX))
-                continue;
-            if (a_well && b_well) {
-                network_cut(cluster, a, b, false);
-                network_clog(cluster, a, b, 0);
-            } else if (chance(cluster, 500)) {
-                network_cut(cluster, a, b, true);
-            }
-        }
+    for (unsigned i = 0; i < cluster->server_count; i++)
+        heal_links(cluster, i, well);
+    for (unsigned i = 0; i < cluster->mount_count; i++)
+        heal_links(cluster, SERVERS_MAX + i, well);
 }
 
 static void run_judge(struct cluster *cluster, struct event *event)

@@ -27,9 +27,9 @@ static void set_epochs(struct server *server, const struct zab_epochs *epochs)
         log_failed(server, ERR_IO, "epochs not durable");
         return;
     }
+    if (epochs->voter && !server->voter)
+        server->damaged = false; /* named, or one of the founders */
     server->voter = epochs->voter;
-    if (epochs->voter)
-        server->damaged = false;
     server_block(server, server->sync_us + server->slow_us);
     NOTE(server, "%u: epochs accepted %u, current %u%s", server->id, epochs->accepted, epochs->current,
          epochs->voter ? "" : ", no voter");
