@@ -7,9 +7,9 @@
 #include "replica/net/socket.h"
 
 enum {
-    MESH_LOOK_MS = 10,       /* connections made and lost are looked for this often: nanomsg reports neither */
-    MESH_KNOCK_MS = 5,       /* knocks nearer to each other than this are not heeded */
-    MESH_DOUBT_MS = 100,     /* a link that is UP and was knocked at must bring a genuine frame within this */
+    MESH_LOOK_MS = 10,   /* connections made and lost are looked for this often: nanomsg reports neither */
+    MESH_KNOCK_MS = 5,   /* knocks nearer to each other than this are not heeded */
+    MESH_DOUBT_MS = 150, /* of own running time: a link that was knocked at must bring a genuine frame within this */
     MESH_RECONNECT_MS = 500, /* a connection over which no link opens is made anew after this */
     MESH_REFUSED_MS = 1000,  /* what is refused of one peer is reported once in this time */
     MESH_HEAD_BYTES = 8,     /* in front of each frame: the sender's id and the receiver's, little-endian */
@@ -28,7 +28,8 @@ struct member { /* another replica */
     uint64_t idle_ms;     /* of own running time in which no link was over this connection */
     uint64_t heeded_ms;   /* a knock */
     bool doubted;         /* since a knock, until a genuine frame comes after this many: */
-    uint64_t doubt_received, doubt_until_ms;
+    uint64_t doubt_received;
+    uint64_t doubt_ms;   /* of own running time, since the knock */
     uint64_t refused_ms; /* last reported; 0: never */
 };
 

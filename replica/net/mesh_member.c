@@ -128,7 +128,7 @@ static void heed(struct member *member)
     } else if (!member->doubted) {
         member->doubted = true;
         member->doubt_received = link_received(member->link);
-        member->doubt_until_ms = now_ms + MESH_DOUBT_MS;
+        member->doubt_ms = 0;
         link_send_urgent(member->link, "", 0, now_ms);
     }
 }
@@ -148,7 +148,8 @@ void member_receive(struct member *member, const void *frame, size_t len)
 static void look(struct member *member)
 {
     const uint64_t now_ms = member->mesh->now_ms, connections = socket_connections(member->socket);
-    if (connections == member->connections)
+    const bool severed = member->up && !socket_connected(member->socket); /* it ended just before the link came up */
+    if (connections == member->connections && !severed)
         return;
     member->connections = connections;
     member->idle_ms = 0;
@@ -157,14 +158,14 @@ static void look(struct member *member)
 
 static void judge_doubt(struct member *member)
 {
-    const uint64_t now_ms = member->mesh->now_ms;
     if (!member->doubted)
         return;
+    member->doubt_ms += member->mesh->passed_ms;
     if (!member->up || link_received(member->link) != member->doubt_received) {
         member->doubted = false;
-    } else if (now_ms >= member->doubt_until_ms) {
+    } else if (member->doubt_ms >= MESH_DOUBT_MS) {
         member->doubted = false;
-        link_carrier_lost(member->link, now_ms);
+        link_carrier_lost(member->link, member->mesh->now_ms);
     }
 }
 

@@ -140,6 +140,11 @@ uint64_t socket_connections(int socket)
            nn_get_statistic(socket, NN_STAT_BROKEN_CONNECTIONS);
 }
 
+bool socket_connected(int socket)
+{
+    return nn_get_statistic(socket, NN_STAT_CURRENT_CONNECTIONS) > 0;
+}
+
 /* --- frames --- */
 
 static bool read_route(struct nn_msghdr *header, struct route *route)

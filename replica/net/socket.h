@@ -26,6 +26,7 @@ int socket_connect(int socket, const struct address *address, int *endpoint, cha
 int socket_reconnect(int socket, const struct address *address, int *endpoint);
 /* Changes whenever a connection is made or lost. */
 uint64_t socket_connections(int socket);
+bool socket_connected(int socket); /* there is one */
 
 /* The next frame, or false: none waits. Give it back with frame_release. */
 bool socket_receive(int socket, struct route *route, void **frame, size_t *len);
