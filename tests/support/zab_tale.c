@@ -60,8 +60,10 @@ void tale_free(struct tale *tale)
         free(tale->nodes[id].log.list);
     }
     for (uint32_t a = 1; a <= tale->members; a++)
-        for (uint32_t b = 1; b <= tale->members; b++)
+        for (uint32_t b = 1; b <= tale->members; b++) {
             tale_pipe_clear(&tale->pipes[a][b]);
+            tale_packet_free(tale->pipes[a][b].stale);
+        }
     free(tale->truth.list);
     free(tale->values);
     free(tale->leader_of_epoch);
@@ -134,6 +136,29 @@ void tale_wipe(struct tale *tale, uint32_t id)
     node->incarnation++;
 }
 
+static uint32_t new_value(struct tale *tale, const char *text, uint64_t zxid, uint32_t by)
+{
+    if (tale->value_count == tale->value_capacity)
+        tale->values = realloc(tale->values, (tale->value_capacity *= 2) * sizeof *tale->values);
+    assert(tale->values != NULL);
+    struct tale_value *value = &tale->values[tale->value_count];
+    *value = (struct tale_value){.zxid = zxid, .by = by};
+    snprintf(value->text, sizeof value->text, "%s", text);
+    return (uint32_t)tale->value_count++;
+}
+
+void tale_found(struct tale *tale, uint32_t id, uint64_t zxid)
+{
+    struct tale_node *node = &tale->nodes[id];
+    uint32_t value = 0;
+    while (value < tale->value_count && tale->values[value].zxid != zxid)
+        value++;
+    if (value == tale->value_count)
+        value = new_value(tale, "old", zxid, 0);
+    tale_list_add(&node->log, (struct tale_entry){.zxid = zxid, .value = value});
+    node->durable = node->log.count;
+}
+
 int tale_propose(struct tale *tale, uint32_t id, const char *text)
 {
     struct tale_node *node = &tale->nodes[id];
@@ -142,13 +167,7 @@ int tale_propose(struct tale *tale, uint32_t id, const char *text)
     int code = zab_propose(node->zab, 0, &zxid, &stamp);
     if (code != ERR_OK)
         return code;
-    if (tale->value_count == tale->value_capacity)
-        tale->values = realloc(tale->values, (tale->value_capacity *= 2) * sizeof *tale->values);
-    assert(tale->values != NULL);
-    struct tale_value *value = &tale->values[tale->value_count];
-    *value = (struct tale_value){.zxid = zxid, .by = id};
-    snprintf(value->text, sizeof value->text, "%s", text);
-    tale_list_add(&node->log, (struct tale_entry){.zxid = zxid, .value = (uint32_t)tale->value_count++});
+    tale_list_add(&node->log, (struct tale_entry){.zxid = zxid, .value = new_value(tale, text, zxid, id)});
     tale_step(tale, node, (struct zab_event){.kind = ZAB_HEARD, .peer = id == 1 ? 2 : 1}); /* feeds it to all */
     tale_sync(tale, node);
     return ERR_OK;

@@ -47,7 +47,8 @@ struct tale_packet {
 
 struct tale_pipe { /* one direction of a link */
     struct tale_packet *first, *last;
-    bool clogged; /* nothing comes through, nobody is told */
+    bool clogged;              /* nothing comes through, nobody is told */
+    struct tale_packet *stale; /* the last ENTRIES of some time ago; NULL: none */
 };
 
 struct tale_link { /* of two replicas */
@@ -121,6 +122,7 @@ void tale_free(struct tale *tale);
 
 /* What the test does. */
 void tale_start(struct tale *tale, uint32_t id);
+void tale_found(struct tale *tale, uint32_t id, uint64_t zxid); /* on its disk before it starts: the same everywhere */
 void tale_power(struct tale *tale, uint32_t id); /* off: what was not synced is lost (by chance: or not) */
 void tale_wipe(struct tale *tale, uint32_t id);  /* off, with an empty disk */
 int tale_propose(struct tale *tale, uint32_t id, const char *text);
@@ -128,8 +130,9 @@ void tale_barrier(struct tale *tale, uint32_t id);
 void tale_purge(struct tale *tale, uint32_t id); /* a snapshot of what is applied; the log begins after it */
 void tale_full(struct tale *tale, uint32_t id, bool full);
 void tale_block(struct tale *tale, uint32_t a, uint32_t b, bool blocked); /* silently */
-void tale_reset(struct tale *tale, uint32_t a, uint32_t b);               /* the link; both are told */
-bool tale_next(struct tale *tale, uint64_t until_ms); /* the next event; false: none before until_ms */
+void tale_replay(struct tale *tale, uint32_t from, uint32_t to); /* old ENTRIES come again, perhaps over a newer link */
+void tale_reset(struct tale *tale, uint32_t a, uint32_t b);      /* the link; both are told */
+bool tale_next(struct tale *tale, uint64_t until_ms);            /* the next event; false: none before until_ms */
 void tale_run(struct tale *tale, uint64_t ms);
 
 /* What there is. */

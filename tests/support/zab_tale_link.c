@@ -107,6 +107,27 @@ void tale_block(struct tale *tale, uint32_t a, uint32_t b, bool blocked)
         tale_link_open(tale, a, b);
 }
 
+static struct tale_packet *copy_of(const struct tale_packet *packet)
+{
+    struct tale_packet *copy = malloc(sizeof *copy);
+    assert(copy != NULL);
+    *copy = *packet;
+    copy->list = (struct tale_list){0};
+    for (size_t i = 0; i < packet->list.count; i++)
+        tale_list_add(&copy->list, packet->list.list[i]);
+    return copy;
+}
+
+void tale_replay(struct tale *tale, uint32_t from, uint32_t to)
+{
+    struct tale_packet *stale = tale->pipes[from][to].stale;
+    if (stale == NULL)
+        return;
+    tale->pipes[from][to].stale = NULL;
+    tale_send(tale, from, to, *stale);
+    free(stale);
+}
+
 void tale_send(struct tale *tale, uint32_t from, uint32_t to, struct tale_packet packet)
 {
     struct tale_pipe *pipe = &tale->pipes[from][to];
@@ -118,6 +139,8 @@ void tale_send(struct tale *tale, uint32_t from, uint32_t to, struct tale_packet
     }
     assert(copy != NULL);
     *copy = packet;
+    if (packet.list.count > 0 && packet.kind == PACKET_ZAB && pipe->stale == NULL)
+        pipe->stale = copy_of(&packet);
     copy->next = NULL;
     copy->due_ms = tale->now_ms + tale_delay(tale);
     if (pipe->last != NULL && copy->due_ms < pipe->last->due_ms)

@@ -19,14 +19,15 @@ enum { FAULTS_MS = 4000, CALM_MS = 6000 };
 
 /* How often each thing happens in one run (per mille of the draws): picked per run, so that runs differ in kind. */
 struct climate {
-    uint32_t propose, power, blackout, reset, block, clog, freeze, full, purge, wipe, barrier, slow;
+    uint32_t propose, power, blackout, reset, block, clog, freeze, full, purge, wipe, barrier, slow, replay;
 };
 
 static struct climate choose(struct tale *tale)
 {
-    struct climate climate = {.propose = 400, .barrier = 50};
+    struct climate climate = {.propose = 350, .barrier = 50};
     climate.power = (uint32_t)tale_draw(tale, 4) * 10;
     climate.blackout = (uint32_t)tale_draw(tale, 3) * 2;
+    climate.replay = (uint32_t)tale_draw(tale, 3) * 10;
     climate.reset = (uint32_t)tale_draw(tale, 3) * 10;
     climate.block = (uint32_t)tale_draw(tale, 3) * 10;
     climate.clog = (uint32_t)tale_draw(tale, 3) * 5;
@@ -87,6 +88,8 @@ static void toggle_links(struct tale *tale, uint32_t id)
 {
     bool blocked = tale_draw(tale, 2) == 0;
     uint32_t only = tale_draw(tale, 2) == 0 ? someone(tale) : 0;
+    if (only == 0 && tale_leader(tale) != 0)
+        id = tale_leader(tale); /* what it proposes alone will have to be cut */
     for (uint32_t other = 1; other <= tale->members; other++)
         if (other != id && (only == 0 || other == only))
             tale_block(tale, id, other, blocked);
@@ -102,6 +105,8 @@ static void disturb(struct tale *tale, const struct climate *climate)
         toggle_power(tale, id);
     if (happens(&draw, climate->blackout))
         blackout(tale);
+    if (happens(&draw, climate->replay) && id != other)
+        tale_replay(tale, id, other);
     if (happens(&draw, climate->reset) && id != other)
         tale_reset(tale, id, other);
     if (happens(&draw, climate->block))
@@ -122,7 +127,10 @@ static void disturb(struct tale *tale, const struct climate *climate)
         if (zab_role(node->zab) == ZAB_LEADING && zab_phase(node->zab) == ZAB_BROADCAST)
             tale_barrier(tale, id);
     if (happens(&draw, climate->propose) && leader != 0)
-        tale_propose(tale, node->zab != NULL && !node->frozen ? id : leader, "x");
+        for (uint64_t many = 1 + tale_draw(tale, 6); many > 0 && tale->nodes[leader].zab != NULL; many--)
+            tale_propose(tale, leader, "x");
+    if (happens(&draw, climate->propose) && node->zab != NULL && !node->frozen)
+        tale_propose(tale, id, "y"); /* perhaps a leader that has been replaced */
 }
 
 static void heal(struct tale *tale)
