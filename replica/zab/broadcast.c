@@ -21,6 +21,7 @@ void broadcast_start(struct zab *zab)
 {
     zab->commit = quorum_durable(zab);
     zab->phase = ZAB_BROADCAST;
+    zab->bootstrap = false; /* it is founded: who comes without a history from now on has lost one, and is no voter */
     zab_deliver(zab);
     emit_role(zab); /* before FOLLOWER_NEW, which asks for a proposal */
     FOR_PEERS (zab, peer)

@@ -58,7 +58,7 @@ struct zab {
     enum zab_phase phase;
     uint32_t leader, term; /* 0: none; the term's epoch e' from NEW_EPOCH on */
     bool started, full, fatal;
-    bool bootstrap; /* of this election and term: the ensemble's first */
+    bool bootstrap; /* this election and term found the ensemble; until ZAB_BROADCAST */
 
     /* Time. */
     uint64_t now_ms;      /* the caller's, of the last step */

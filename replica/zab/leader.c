@@ -81,7 +81,7 @@ static void receive_info(struct zab *zab, struct peer *peer, const struct zab_me
     leader_remember(zab, peer, message);
     if (peer->stage != ASKING)
         return;
-    if (zab->bootstrap && zab->phase != ZAB_BROADCAST && !message->fresh) {
+    if (zab->bootstrap && !message->fresh) {
         leader_step_down(zab); /* there is a history after all: nothing to found */
         return;
     }

@@ -18,24 +18,19 @@ struct peer *peer_of(struct zab *zab, uint32_t id)
 size_t quorum_size(const struct zab *zab)
 {
     size_t members = zab->peer_count + 1;
-    if (zab->bootstrap && zab->phase != ZAB_BROADCAST)
+    if (zab->bootstrap)
         return members;
     return members / 2 + (ZAB_BUG(MINORITY) ? 0 : 1);
 }
 
-static bool founding(const struct zab *zab)
-{
-    return zab->bootstrap && zab->phase != ZAB_BROADCAST;
-}
-
 bool peer_counts(const struct zab *zab, const struct peer *peer)
 {
-    return peer->linked && (peer->voter || founding(zab) || ZAB_BUG(NON_VOTER));
+    return peer->linked && (peer->voter || zab->bootstrap || ZAB_BUG(NON_VOTER));
 }
 
 size_t own_count(const struct zab *zab)
 {
-    return zab->epochs.voter || founding(zab) ? 1 : 0;
+    return zab->epochs.voter || zab->bootstrap ? 1 : 0;
 }
 
 bool quorum_at(const struct zab *zab, enum stage stage, bool self)

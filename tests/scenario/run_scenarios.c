@@ -181,6 +181,10 @@ static bool play_pair(struct script *script, const struct words *words)
 {
     if (words->count != 3)
         return false;
+    if (strcmp(words->at[0], "sync-takes") == 0) {
+        script->tale->sync_ms[replica(script, words->at[1])] = (uint32_t)strtoul(words->at[2], NULL, 10);
+        return true;
+    }
     uint32_t from = replica(script, words->at[1]), to = replica(script, words->at[2]);
     if (strcmp(words->at[0], "clog") == 0)
         script->tale->pipes[from][to].clogged = true;
@@ -190,8 +194,6 @@ static bool play_pair(struct script *script, const struct words *words)
         tale_reset(script->tale, from, to);
     else if (strcmp(words->at[0], "replay") == 0)
         tale_replay(script->tale, from, to);
-    else if (strcmp(words->at[0], "sync-takes") == 0)
-        script->tale->sync_ms[from] = (uint32_t)strtoul(words->at[2], NULL, 10);
     else
         return false;
     return true;
