@@ -203,6 +203,13 @@ static void build(struct cluster *cluster, const struct cluster_options *options
     *cluster = (struct cluster){.options = *options, .random = mix(options->seed + 1), .outcome = outcome};
     cluster->server_count = options->servers ? options->servers : sizes[pick(cluster, 5)];
     cluster->mount_count = (unsigned)pick_between(cluster, 2, 4);
+    if (chance(cluster, 300)) /* a wide network's times */
+        cluster->timing = (struct zab_timing){.ping_ms = (uint32_t)pick_between(cluster, 15, 100),
+                                              .silence_ms = (uint32_t)pick_between(cluster, 200, 600),
+                                              .vote_ms = (uint32_t)pick_between(cluster, 1, 60),
+                                              .phase_ms = (uint32_t)pick_between(cluster, 300, 2000)};
+    if (chance(cluster, 150))
+        cluster->counter_last = (uint32_t)pick_between(cluster, 3, 200);
     cluster->arena = arena_new();
     cluster->network = network_new(cluster);
     cluster->check = check_new(cluster);

@@ -17,6 +17,7 @@
 
 #include "proto/codec.h"
 #include "replica/state/state.h"
+#include "replica/zab/zab.h"
 
 enum {
     SERVERS_MAX = 7,
@@ -81,6 +82,8 @@ struct cluster {
     uint64_t random, now_us, hash;
     struct event_queue queue;
     unsigned server_count, mount_count;
+    struct zab_timing timing; /* of all replicas */
+    uint32_t counter_last;    /* of an epoch; 0: 32 bits */
     struct network *network;
     struct server *servers[SERVERS_MAX];
     struct mount *mounts[MOUNTS_MAX];

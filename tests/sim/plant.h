@@ -22,10 +22,8 @@ enum sim_bug {
     SIM_STREAM_UNCOMMITTED,       /* a mount is sent what is appended, not what is committed */
     SIM_EPOCHS_NOT_DURABLE,       /* epochs are promised, and forgotten with the process */
     SIM_WIPED_VOTER,              /* a replica that lost its disk votes as before */
-    SIM_BUG_COUNT,
 };
 extern enum sim_bug sim_planted;
-extern const char *const sim_bug_names[SIM_BUG_COUNT];
 #define PLANTED(name) (sim_planted == SIM_##name)
 
 struct state;

@@ -132,6 +132,8 @@ struct server *server_new(struct cluster *cluster, unsigned index)
     server->wall_ns = ((int64_t)pick(cluster, 2001) - 1000) * 1000000;
     server->boot_ms = pick_between(cluster, 1000, 1000000);
     server->checkpoint_every = pick_between(cluster, 10, 120);
+    server->timing = cluster->timing;
+    server->counter_last = cluster->counter_last;
     return server;
 }
 

@@ -22,6 +22,8 @@ static int load_snapshot(struct snapshot_reader *reader, struct state **state)
         code = loader_finish(loader, state);
     if (code != ERR_OK)
         loader_free(loader);
+    else if (PLANTED(NUMBERS_NOT_IN_SNAPSHOT))
+        plant_forget_numbers(*state);
     return code;
 }
 

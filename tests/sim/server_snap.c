@@ -116,6 +116,8 @@ static struct state *load(struct incoming *incoming)
     if (code == ERR_OK)
         code = loader_finish(loader, &state);
     assert(code == ERR_OK); /* links do not corrupt */
+    if (PLANTED(NUMBERS_NOT_IN_SNAPSHOT))
+        plant_forget_numbers(state);
     return state;
 }
 
