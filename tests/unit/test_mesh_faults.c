@@ -85,7 +85,8 @@ static void die_and_return(uint32_t id, const char *what)
     const uint32_t a = id == 1 ? 2 : 1, b = id == 3 ? 2 : 3;
     assert_int_equal(meshes[a].ends[b].downs + meshes[b].ends[a].downs, 0);
     assert_int_equal(meshes_disorder(), 0);
-    assert_true(median(&noticed) < 50 && median(&returned) < 100);
+    /* Far from what silence would take, and far from what a busy machine adds. */
+    assert_true(median(&noticed) < 500 && median(&returned) < 500);
     meshes_stop();
 }
 
