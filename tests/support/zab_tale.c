@@ -236,7 +236,7 @@ static struct next find_next(struct tale *tale)
         for (uint32_t b = 1; b <= tale->members; b++) {
             const struct tale_pipe *pipe = &tale->pipes[a][b];
             const struct tale_node *to = &tale->nodes[b];
-            if (a < b && tale->links[a][b].up_ms != 0)
+            if (a < b && tale->links[a][b].up_ms != 0 && runs(&tale->nodes[a]) && runs(to))
                 consider(&next, LINK, tale->links[a][b].up_ms, a, b);
             if (pipe->first != NULL && !pipe->clogged && runs(to) && !(to->snapshot != NULL && to->snapshot_from == a))
                 consider(&next, PACKET, pipe->first->due_ms, a, b);

@@ -57,7 +57,7 @@ void tale_link_open(struct tale *tale, uint32_t a, uint32_t b)
 static void tell_down(struct tale *tale, uint32_t id, uint32_t peer)
 {
     struct tale_node *node = &tale->nodes[id];
-    if (node->zab != NULL && (tale->fixed || tale_draw(tale, 2) == 0))
+    if (node->zab != NULL && !node->frozen && (tale->fixed || tale_draw(tale, 2) == 0))
         tale_step(tale, node, (struct zab_event){.kind = ZAB_LINK_DOWN, .peer = peer});
 }
 
