@@ -111,22 +111,39 @@ static void queue_put(struct event_queue *queue, const struct event *event)
     queue->heap[at] = *event;
 }
 
+/* Puts the event at its place below `at`. */
+static void sift_down(struct event_queue *queue, size_t at, struct event event)
+{
+    for (size_t child; (child = 2 * at + 1) < queue->count; at = child) {
+        if (child + 1 < queue->count && before(&queue->heap[child + 1], &queue->heap[child]))
+            child++;
+        if (!before(&queue->heap[child], &event))
+            break;
+        queue->heap[at] = queue->heap[child];
+    }
+    queue->heap[at] = event;
+}
+
 static bool queue_take(struct event_queue *queue, struct event *event)
 {
     if (queue->count == 0)
         return false;
     *event = queue->heap[0];
-    const struct event *last = &queue->heap[--queue->count];
-    size_t at = 0;
-    for (size_t child; (child = 2 * at + 1) < queue->count; at = child) {
-        if (child + 1 < queue->count && before(&queue->heap[child + 1], &queue->heap[child]))
-            child++;
-        if (!before(&queue->heap[child], last))
-            break;
-        queue->heap[at] = queue->heap[child];
-    }
-    queue->heap[at] = *last;
+    queue->count--;
+    if (queue->count > 0)
+        sift_down(queue, 0, queue->heap[queue->count]);
     return true;
+}
+
+/* They stay in their order: it is that in which they were put off. */
+void event_release(struct cluster *cluster, unsigned end, uint64_t until_us)
+{
+    struct event_queue *queue = &cluster->queue;
+    for (size_t i = 0; i < queue->count; i++)
+        if (queue->heap[i].end == end && queue->heap[i].at_us == until_us)
+            queue->heap[i].at_us = cluster->now_us;
+    for (size_t i = queue->count / 2; i-- > 0;)
+        sift_down(queue, i, queue->heap[i]);
 }
 
 void event_add(struct cluster *cluster, struct event event, uint64_t delay_us)

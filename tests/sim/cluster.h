@@ -100,6 +100,8 @@ bool chance(struct cluster *cluster, unsigned per_mille);
 uint64_t spread(struct cluster *cluster, uint64_t mean); /* roughly exponential, at most 8 × mean */
 
 void event_add(struct cluster *cluster, struct event event, uint64_t delay_us);
+/* What was put off for a stalled end comes now: it stalls no more. */
+void event_release(struct cluster *cluster, unsigned end, uint64_t until_us);
 bool end_stalled(const struct cluster *cluster, unsigned end, uint64_t *until_us);
 
 /* Everything that happens goes into the hash, and with --trace onto standard output. */

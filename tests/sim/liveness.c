@@ -101,6 +101,6 @@ void liveness_begin(struct cluster *cluster)
         }
     }
     for (unsigned i = 0; i < cluster->mount_count; i++)
-        mount_stall(cluster->mounts[i], 0);
+        mount_goes_on(cluster->mounts[i]);
     event_add(cluster, (struct event){.run = run_expect, .end = ENDS_MAX, .tag = well}, PATIENCE_US);
 }

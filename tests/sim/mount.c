@@ -30,6 +30,12 @@ void mount_stall(struct mount *mount, uint64_t for_us)
     network_end_stalls(mount->cluster, end_of(mount));
 }
 
+void mount_goes_on(struct mount *mount)
+{
+    event_release(mount->cluster, end_of(mount), mount->stalled_us);
+    mount->stalled_us = 0;
+}
+
 /* --- dialling --- */
 
 static void later(struct mount *mount, void (*run)(struct cluster *, struct event *), uint64_t tag, uint64_t delay_us)

@@ -33,7 +33,8 @@ struct mount *mount_new(struct cluster *cluster, unsigned index);
 void mount_free(struct mount *mount);
 uint64_t mount_stalled_until(const struct mount *mount);
 void mount_stall(struct mount *mount, uint64_t for_us);
-void mount_dies(struct mount *mount); /* and begins anew, with another session */
+void mount_goes_on(struct mount *mount); /* it stalls no more */
+void mount_dies(struct mount *mount);    /* and begins anew, with another session */
 uint64_t mount_ms(const struct mount *mount);
 
 /* --- between mount.c and workload.c --- */

@@ -190,6 +190,7 @@ void server_stall(struct server *server, uint64_t for_us)
 
 void server_go_on(struct server *server)
 {
+    event_release(server->cluster, server->index, server->stalled_us);
     server->stalled_us = 0;
 }
 
@@ -220,7 +221,7 @@ void server_start(struct server *server)
     int code = load_all(server);
     if (code == ERR_CORRUPT || code == ERR_BAD_FORMAT) {
         NOTE(server, "%u finds its disk corrupt", server->id);
-        if (!server->damaged)
+        if (!server->flipped)
             violated(server->cluster, "Disk", "replica %u finds a disk corrupt that was not damaged", server->id);
         free_process(server);
         server_wipe(server);
@@ -305,7 +306,7 @@ void server_flip_bit(struct server *server)
     uint64_t size = simdisk_size(server->disk, name);
     if (size == 0)
         return;
-    server->damaged = true;
+    server->flipped = true;
     simdisk_flip(server->disk, name, pick(cluster, size * 8));
     NOTE(server, "%u has a bit flipped in %s", server->id, name);
 }
@@ -317,7 +318,7 @@ void server_wipe(struct server *server)
     simdisk_free(server->disk);
     server->disk = simdisk_new();
     server->damaged = true;
-    server->voter = false;
+    server->flipped = server->voter = false;
     server->durable = 0;
     server->cluster->outcome->counts.wipes++;
     items_free(&server->log);
@@ -329,8 +330,10 @@ void server_wipe(struct server *server)
 
 void server_view(const struct server *server, struct server_view *view)
 {
-    *view = (struct server_view){
-        .id = server->id, .damaged = server->damaged, .voter = server->voter, .alive = server->life != 0};
+    *view = (struct server_view){.id = server->id,
+                                 .damaged = server->damaged || server->flipped,
+                                 .voter = server->voter,
+                                 .alive = server->life != 0};
     if (!view->alive)
         return;
     view->leading = server->role == ZAB_LEADING;

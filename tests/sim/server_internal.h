@@ -96,7 +96,9 @@ struct server {
     struct simdisk *disk;
     struct disk interface;
     uint8_t identity[16];
-    bool damaged, voter;        /* voter: as last made durable */
+    bool damaged;               /* what it promised is lost, and it is not named again */
+    bool flipped;               /* a bit on its disk is wrong */
+    bool voter;                 /* as last made durable */
     bool held;                  /* stays down: nobody starts it again */
     uint64_t sync_us, slow_us;  /* how long a sync takes; slow: more */
     int64_t drift_ppm, wall_ns; /* the clocks' error */
