@@ -53,6 +53,7 @@ static int form_check_peer_message(const struct peer_message *message)
     case PEER_ENTRIES:
         return check_entries(&message->entries);
     case PEER_SNAPSHOT_CHUNK:
+    case PEER_STATUS:
         return message->chunk.len > LIMIT_CHUNK_BYTES ? ERR_TOO_BIG : ERR_OK;
     case PEER_FORWARD:
         return message->forward.request.len > LIMIT_REQUEST_BYTES ? ERR_TOO_BIG : ERR_OK;
@@ -174,7 +175,8 @@ static void pack_case(struct arena *arena, const struct peer_message *from, Pact
         to->entries = pack_entries(arena, &from->entries);
         break;
     case PEER_SNAPSHOT_CHUNK:
-        to->snapshot_chunk = pack_bytes(from->chunk);
+    case PEER_STATUS:
+        to->snapshot_chunk = pack_bytes(from->chunk); /* all members of the union share one place */
         break;
     case PEER_SNAPSHOT_END:
         to->snapshot_end = pack_empty(arena);
@@ -185,7 +187,7 @@ static void pack_case(struct arena *arena, const struct peer_message *from, Pact
     case PEER_RESEND:
     case PEER_HEARTBEATS:
     case PEER_HEARTBEAT_ACKS:
-        to->heartbeats = pack_sessions(arena, &from->heartbeats); /* all members of the union share one place */
+        to->heartbeats = pack_sessions(arena, &from->heartbeats);
         break;
     case PEER_BARRIER:
     case PEER_BARRIER_DONE:
@@ -283,6 +285,7 @@ static bool unpack_case(struct arena *arena, const Pact__PeerMessage *from, stru
     case PEER_ENTRIES:
         return unpack_entries(arena, from->entries, &to->entries);
     case PEER_SNAPSHOT_CHUNK:
+    case PEER_STATUS:
         to->chunk = unpack_bytes(from->snapshot_chunk);
         return true;
     case PEER_SNAPSHOT_END:

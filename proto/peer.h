@@ -25,6 +25,7 @@ enum peer_message_kind {
     PEER_HEARTBEAT_ACKS = 10, /* leader → follower: answered by a quorum after they came */
     PEER_BARRIER = 11,        /* follower → leader: the commit point, as of now? */
     PEER_BARRIER_DONE = 12,   /* leader → follower */
+    PEER_STATUS = 13,         /* leader → follower: `chunk`, an encoded MESSAGE_STATUS_REPLY: who is what */
 };
 
 struct peer_hello {
@@ -72,7 +73,7 @@ struct peer_message {
         struct peer_refused refused;
         struct zab_message zab;
         struct peer_entries entries;
-        struct bytes chunk;
+        struct bytes chunk; /* and of PEER_STATUS */
         struct peer_forward forward;
         struct peer_heartbeats heartbeats;
         struct peer_barrier barrier;

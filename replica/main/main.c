@@ -43,12 +43,18 @@ int main(int argc, char **argv)
     char text[512] = "";
     options_read(argc, argv, &options);
     handle_signals();
-    const char *const addresses[] = {options.address};
+    size_t self = (size_t)(options.self - options.members);
+    const char *const addresses[] = {options.addresses[self]};
+    struct replica_member members[ENSEMBLE_MAX];
+    for (size_t i = 0; i < options.member_count; i++)
+        members[i] = (struct replica_member){options.members[i].id, options.addresses[i], options.peer_addresses[i]};
     int code = replica_open(&(struct replica_options){.id = options.id,
                                                       .data = options.data,
                                                       .addresses = addresses,
                                                       .address_count = 1,
-                                                      .member_address = options.address,
+                                                      .members = members,
+                                                      .member_count = options.member_count,
+                                                      .state_version_max = options.state_version_max,
                                                       .keys = options.keys,
                                                       .log_level = options.log_level},
                             &replica, text, sizeof text);

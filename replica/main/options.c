@@ -9,10 +9,11 @@
 
 #include "replica/net/port.h"
 #include "replica/pactd/report.h"
+#include "replica/state/state.h"
 
 static const char help[] =
     "Usage: pactd --id N --data DIR --ensemble ID=HOST:PEERPORT:CLIENTPORT[,...]\n"
-    "             [--key FILE] [--config FILE] [--log-level LEVEL]\n"
+    "             [--key FILE] [--config FILE] [--log-level LEVEL] [--state-version N]\n"
     "\n"
     "A replica of pactfs: keeps the namespace, its log and snapshots, and serves mounts.\n"
     "It stays in the foreground, logs to stderr and ends cleanly on SIGTERM or SIGINT.\n"
@@ -21,6 +22,8 @@ static const char help[] =
     "  --data DIR         where log and snapshots are kept; made if missing\n"
     "  --ensemble LIST    all members; IPv6 addresses in brackets: 1=[::1]:7281:7181\n"
     "  --key FILE         replica.key of `pactctl keygen`; needed unless every address is loopback\n"
+    "  --state-version N  do not go beyond this version of the semantics, though the program could: for\n"
+    "                     an upgrade that can still be undone\n"
     "  --config FILE      lines of `name = value` with the names above; the command line wins\n"
     "  --log-level LEVEL  error, warn, info (the default) or debug\n"
     "  --help, --version\n"
@@ -29,7 +32,7 @@ static const char help[] =
 
 /* As given; NULL: not given. */
 struct raw {
-    char *id, *data, *ensemble, *key, *config, *log_level;
+    char *id, *data, *ensemble, *key, *config, *log_level, *state_version;
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void usage_error(const char *format, ...)
@@ -48,8 +51,13 @@ static char **raw_field(struct raw *raw, const char *name)
     const struct {
         const char *name;
         char **field;
-    } fields[] = {{"id", &raw->id},   {"data", &raw->data},     {"ensemble", &raw->ensemble},
-                  {"key", &raw->key}, {"config", &raw->config}, {"log-level", &raw->log_level}};
+    } fields[] = {{"id", &raw->id},
+                  {"data", &raw->data},
+                  {"ensemble", &raw->ensemble},
+                  {"key", &raw->key},
+                  {"config", &raw->config},
+                  {"log-level", &raw->log_level},
+                  {"state-version", &raw->state_version}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strcmp(name, fields[i].name) == 0)
             return fields[i].field;
@@ -66,6 +74,7 @@ static void read_command_line(int argc, char **argv, struct raw *raw)
                                             {"key", required_argument, NULL, 0},
                                             {"config", required_argument, NULL, 0},
                                             {"log-level", required_argument, NULL, 0},
+                                            {"state-version", required_argument, NULL, 0},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},
                                             {0}};
@@ -112,7 +121,7 @@ static void read_config(struct raw *raw)
         usage_error("%s, line %d: unknown or repeated: %s", raw->config, line, config.unknown);
     if (line > 0)
         usage_error("%s, line %d: not `name = value`", raw->config, line);
-    static const char *const names[] = {"id", "data", "ensemble", "key", "log-level"};
+    static const char *const names[] = {"id", "data", "ensemble", "key", "log-level", "state-version"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char **given = raw_field(raw, names[i]), *configured = *raw_field(&config.raw, names[i]);
         if (*given)
@@ -124,6 +133,12 @@ static void read_config(struct raw *raw)
 
 /* --- the values --- */
 
+static int by_id(const void *a, const void *b)
+{
+    const struct member *left = a, *right = b;
+    return left->id < right->id ? -1 : left->id > right->id;
+}
+
 static void take_ensemble(const struct raw *raw, struct options *options)
 {
     char text[200];
@@ -131,21 +146,29 @@ static void take_ensemble(const struct raw *raw, struct options *options)
         usage_error("--ensemble is missing");
     if (ensemble_parse(raw->ensemble, options->members, &options->member_count, text, sizeof text) != ERR_OK)
         usage_error("--ensemble: %s", text);
-    for (size_t i = 0; i < options->member_count; i++)
-        if (options->members[i].id == options->id)
-            options->self = &options->members[i];
+    if (options->member_count % 2 == 0)
+        usage_error("--ensemble: must have 1, 3, 5 or 7 members, not %zu", options->member_count);
+    qsort(options->members, options->member_count, sizeof *options->members, by_id);
+    for (size_t i = 0; i < options->member_count; i++) {
+        const struct member *member = &options->members[i];
+        if (member->id == options->id)
+            options->self = member;
+        if (options->member_count > 1 && member->peer_port == 0)
+            usage_error("--ensemble: member %u needs a port for its peers", member->id);
+        snprintf(options->addresses[i], sizeof options->addresses[i], "%s:%u", member->host, member->client_port);
+        snprintf(options->peer_addresses[i], sizeof options->peer_addresses[i], "%s:%u", member->host,
+                 member->peer_port);
+    }
     if (!options->self)
         usage_error("--ensemble has no member %u", options->id);
-    if (options->member_count > 1)
-        usage_error("--ensemble: this version serves an ensemble of one replica, not %zu", options->member_count);
-    snprintf(options->address, sizeof options->address, "%s:%u", options->self->host, options->self->client_port);
 }
 
 static void take_key(const struct raw *raw, struct options *options)
 {
     char text[512];
-    if (!raw->key && !address_is_loopback(options->address))
-        usage_error("%s is not a loopback address: a --key is needed", options->address);
+    for (size_t i = 0; !raw->key && i < options->member_count; i++)
+        if (!address_is_loopback(options->addresses[i]))
+            usage_error("%s is not a loopback address: a --key is needed", options->addresses[i]);
     if (!raw->key)
         return;
     if (keys_read(raw->key, &options->keys, text, sizeof text) != ERR_OK)
@@ -170,6 +193,10 @@ void options_read(int argc, char **argv, struct options *options)
         usage_error("--data is missing");
     if (raw.log_level && !report_parse_level(raw.log_level, &level))
         usage_error("--log-level: not error, warn, info or debug: %s", raw.log_level);
+    if (raw.state_version &&
+        !number_parse(raw.state_version, STATE_VERSION_MIN, STATE_VERSION, &options->state_version_max))
+        usage_error("--state-version: not a number from %d to %d: %s", STATE_VERSION_MIN, STATE_VERSION,
+                    raw.state_version);
     options->data = raw.data;
     options->log_level = raw.log_level;
     take_ensemble(&raw, options);

@@ -18,7 +18,8 @@ struct options {
     struct member members[ENSEMBLE_MAX];
     size_t member_count;
     const struct member *self;
-    char address[300]; /* HOST:CLIENTPORT of this replica */
+    char addresses[ENSEMBLE_MAX][300], peer_addresses[ENSEMBLE_MAX][300]; /* HOST:CLIENTPORT, HOST:PEERPORT */
+    uint32_t state_version_max;                                           /* 0: as new as this program knows */
     struct link_keys keys;
 };
 

@@ -16,7 +16,8 @@ static void propose_due(struct replica *replica, int64_t now_ns)
         if (!state_next_due(replica->state, now_ns, after_id, &request.delete))
             return;
         after_id = request.delete.at.id;
-        pipeline_propose_own(replica, &request, NULL);
+        if (pipeline_propose_own(replica, &request) != ERR_OK)
+            return;
     }
 }
 
@@ -25,7 +26,8 @@ void due_run(struct replica *replica, uint64_t now_ms)
     if (now_ms < replica->due_ms)
         return;
     int64_t begun_ns = wall_ns();
-    propose_due(replica, begun_ns > replica->order.stamp_ns ? begun_ns : replica->order.stamp_ns);
+    int64_t stamp_ns = state_stamp_ns(replica->state); /* time never goes back */
+    propose_due(replica, begun_ns > stamp_ns ? begun_ns : stamp_ns);
     uint64_t pause_ms = (clock_ms() - now_ms) * DUE_SHARE;
     replica->due_ms = now_ms + (pause_ms < DUE_MAX_MS ? pause_ms : DUE_MAX_MS);
 }

@@ -155,11 +155,13 @@ static int open_replica(struct embedded *embedded, const char *name, char *text,
     if (code != ERR_OK)
         return code;
     const char *const addresses[] = {name, "127.0.0.1:0"};
+    const struct replica_member alone = {.id = 1, .address = "embedded", .peer_address = "embedded"};
     struct replica_options options = {.id = 1,
                                       .data = data,
                                       .addresses = addresses,
                                       .address_count = 2,
-                                      .member_address = "embedded",
+                                      .members = &alone,
+                                      .member_count = 1,
                                       .ready = on_ready,
                                       .ready_arg = embedded};
     code = own_keys(embedded->directory, "replica.key", &options.keys, text, text_len);

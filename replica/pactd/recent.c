@@ -73,6 +73,13 @@ void recent_withdraw(struct recent *recent, uint64_t zxid)
     }
 }
 
+void recent_cut(struct recent *recent, uint64_t zxid)
+{
+    recent_withdraw(recent, zxid);
+    if (zxid < recent->floor)
+        recent->floor = zxid;
+}
+
 size_t recent_after(const struct recent *recent, uint64_t zxid)
 {
     assert(zxid >= recent->floor);

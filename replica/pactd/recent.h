@@ -22,8 +22,10 @@ void recent_start(struct recent *recent, uint64_t floor);
 void recent_free(struct recent *recent);
 /* Copies the entry. Those up to `committed` may go to make room. */
 void recent_push(struct recent *recent, uint64_t zxid, struct bytes entry, uint64_t committed);
-/* Removes everything above zxid. */
+/* Removes everything above zxid, which is not below the floor. */
 void recent_withdraw(struct recent *recent, uint64_t zxid);
+/* The log ends at zxid now, wherever that is. */
+void recent_cut(struct recent *recent, uint64_t zxid);
 /* The index of the first entry above zxid (= count if there is none). zxid ≥ floor (asserted). */
 size_t recent_after(const struct recent *recent, uint64_t zxid);
 const struct recent_entry *recent_at(const struct recent *recent, size_t index);

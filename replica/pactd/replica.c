@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "replica/pactd/attach.h"
+#include "replica/pactd/ensemble.h"
 #include "replica/pactd/pipeline.h"
 
 /* --- time, failure --- */
@@ -42,19 +43,49 @@ void replica_fail(struct replica *replica, int code, const char *what)
 
 /* --- the loop --- */
 
-static void arm_port_timer(struct replica *replica, uint64_t due_ms);
+static void turn(struct replica *replica);
 
-/* One turn: what arrived → one sync → applied → streamed. */
+static void on_due(uv_timer_t *timer)
+{
+    turn(timer->data);
+}
+
+static void arm_due_timer(struct replica *replica, uint64_t due_ms)
+{
+    uint64_t now_ms = clock_ms();
+    uv_timer_start(&replica->due_timer, on_due, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What peers and mounts say, until it is appended. Returns when something is due. */
+static uint64_t receive(struct replica *replica)
+{
+    bool more = false; /* the descriptors stay readable */
+    uint64_t due_ms = UINT64_MAX;
+    if (replica->mesh)
+        due_ms = mesh_run(replica->mesh, clock_ms(), RECEIVE_BUDGET, &more);
+    due_ms = earlier(due_ms, ensemble_tick(replica));
+    return earlier(due_ms, port_run(replica->port, clock_ms(), RECEIVE_BUDGET, &more));
+}
+
+/* One turn: what arrived → to the followers → one sync → applied → streamed. */
 static void turn(struct replica *replica)
 {
     roster_pass_time(&replica->roster, clock_ms());
-    bool more = false; /* the descriptor stays readable */
-    uint64_t due_ms = port_run(replica->port, clock_ms(), RECEIVE_BUDGET, &more);
-    pipeline_commit(replica);
+    uint64_t due_ms = receive(replica);
+    followers_pump(replica);
+    pipeline_sync(replica);
+    bool more = pipeline_apply(replica, APPLY_BUDGET);
     if (replica->failure != ERR_OK)
         return; /* what could not be made durable must not be seen */
+    questions_ask(replica);
     attach_pump(replica);
-    arm_port_timer(replica, due_ms);
+    more |= store_last_zxid(replica->store) > store_durable_zxid(replica->store); /* what answers led to */
+    arm_due_timer(replica, more ? 0 : earlier(due_ms, zab_deadline(replica->zab)));
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -62,17 +93,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     turn(poll->data);
-}
-
-static void on_port_due(uv_timer_t *timer)
-{
-    turn(timer->data);
-}
-
-static void arm_port_timer(struct replica *replica, uint64_t due_ms)
-{
-    uint64_t now_ms = clock_ms();
-    uv_timer_start(&replica->port_timer, on_port_due, due_ms > now_ms ? due_ms - now_ms : 0, 0);
 }
 
 /* What arrived is heard before anyone is found silent. */
@@ -84,8 +104,11 @@ static void on_tick(uv_timer_t *timer)
     if (replica->failure != ERR_OK)
         return;
     pipeline_retry(replica, now_ms);
-    roster_expire(replica);
-    due_run(replica, now_ms);
+    if (ensemble_leads(replica)) {
+        roster_expire(replica);
+        due_run(replica, now_ms);
+    }
+    ensemble_look(replica, now_ms);
     turn(replica);
     if (replica->failure == ERR_OK)
         checkpoint_tick(replica, now_ms);
@@ -99,11 +122,11 @@ static void on_stop(uv_async_t *stop)
 static void open_loop(struct replica *replica)
 {
     int failed = uv_loop_init(&replica->loop);
-    failed |= uv_timer_init(&replica->loop, &replica->port_timer);
+    failed |= uv_timer_init(&replica->loop, &replica->due_timer);
     failed |= uv_timer_init(&replica->loop, &replica->tick_timer);
     failed |= uv_async_init(&replica->loop, &replica->stop, on_stop);
     assert(!failed);
-    replica->port_timer.data = replica->tick_timer.data = replica;
+    replica->due_timer.data = replica->tick_timer.data = replica;
     replica->loop_open = true;
 }
 
@@ -111,11 +134,13 @@ static void close_loop(struct replica *replica)
 {
     if (!replica->loop_open)
         return;
-    uv_close((uv_handle_t *)&replica->port_timer, NULL);
+    uv_close((uv_handle_t *)&replica->due_timer, NULL);
     uv_close((uv_handle_t *)&replica->tick_timer, NULL);
     uv_close((uv_handle_t *)&replica->stop, NULL);
     if (replica->polling)
         uv_close((uv_handle_t *)&replica->poll, NULL);
+    if (replica->mesh_polling)
+        uv_close((uv_handle_t *)&replica->mesh_poll, NULL);
     uv_run(&replica->loop, UV_RUN_DEFAULT);
     int busy = uv_loop_close(&replica->loop);
     assert(!busy);
@@ -147,36 +172,58 @@ static int open_disk(struct replica *replica, const char *data, char *text, size
     return failed == -EACCES || failed == -EPERM || failed == -EROFS ? ERR_ACCESS : ERR_IO;
 }
 
-static int open_port(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
+static void watch(struct replica *replica, uv_poll_t *poll, int fd, bool *polling)
+{
+    int failed = uv_poll_init(&replica->loop, poll, fd);
+    assert(!failed);
+    poll->data = replica;
+    *polling = true;
+}
+
+static int open_ports(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
 {
     struct port_events events = messages_events(replica);
     int code =
         port_open(options->addresses, options->address_count, &options->keys, &events, &replica->port, text, text_len);
     if (code != ERR_OK)
         return code;
-    int failed = uv_poll_init(&replica->loop, &replica->poll, port_fd(replica->port));
-    assert(!failed);
-    replica->poll.data = replica;
-    replica->polling = true;
-    return ERR_OK;
+    watch(replica, &replica->poll, port_fd(replica->port), &replica->polling);
+    code = peers_open(replica, options, text, text_len);
+    if (code == ERR_OK && replica->mesh)
+        watch(replica, &replica->mesh_poll, mesh_fd(replica->mesh), &replica->mesh_polling);
+    return code;
 }
 
-/* The first entry of a new cluster names it. */
-static int name_cluster(struct replica *replica, char *text, size_t text_len)
+/* "1=HOST:PEERPORT:CLIENTPORT,…": members that are told different lists find out by it. */
+static char *ensemble_text(const struct replica_options *options)
 {
-    static const uint8_t none[CLUSTER_ID_BYTES];
-    if (memcmp(state_cluster(replica->state), none, sizeof none) != 0)
-        return ERR_OK;
-    struct request request = {.kind = OP_SET_CLUSTER};
-    randombytes_buf(request.set_cluster.id, sizeof request.set_cluster.id);
-    int code = pipeline_propose_own(replica, &request, NULL);
-    if (code == ERR_OK)
-        pipeline_commit(replica);
-    if (code == ERR_OK && (replica->full || replica->failure))
-        code = replica->full ? ERR_NO_SPACE : replica->failure;
-    if (code != ERR_OK)
-        snprintf(text, text_len, "%s", store_error(replica->store));
-    return code;
+    char *text = calloc(1, LIMIT_ENSEMBLE_BYTES);
+    size_t len = 0;
+    assert(text);
+    for (size_t i = 0; i < options->member_count && len < LIMIT_ENSEMBLE_BYTES; i++) {
+        const struct replica_member *member = &options->members[i];
+        const char *port = strrchr(member->address, ':');
+        int more = snprintf(text + len, LIMIT_ENSEMBLE_BYTES - len, "%s%u=%s%s", i ? "," : "", member->id,
+                            member->peer_address, port ? port : "");
+        len += (size_t)more;
+    }
+    return text;
+}
+
+static void take_members(struct replica *replica, const struct replica_options *options)
+{
+    assert(options->member_count <= LIMIT_REPLICAS);
+    for (size_t i = 0; i < options->member_count; i++) {
+        const struct replica_member *given = &options->members[i];
+        char *address = strdup(given->address);
+        assert(address);
+        if (given->id == options->id)
+            replica->member_address = address;
+        else
+            replica->members[replica->member_count++] = (struct member){.id = given->id, .address = address};
+    }
+    assert(replica->member_address);
+    replica->ensemble = ensemble_text(options);
 }
 
 static struct replica *new_replica(const struct replica_options *options)
@@ -184,7 +231,8 @@ static struct replica *new_replica(const struct replica_options *options)
     struct replica *replica = calloc(1, sizeof *replica);
     assert(replica);
     replica->id = options->id;
-    replica->member_address = strdup(options->member_address);
+    take_members(replica, options);
+    replica->state_version_max = options->state_version_max ? options->state_version_max : STATE_VERSION;
     replica->ready = options->ready;
     replica->ready_arg = options->ready_arg;
     replica->checkpoint.every_bytes =
@@ -194,8 +242,8 @@ static struct replica *new_replica(const struct replica_options *options)
     replica->arena = arena_new();
     replica->request_arena = arena_new();
     replica->scratch = malloc(STREAM_SCRATCH_BYTES);
-    assert(replica->member_address && replica->arena && replica->request_arena && replica->scratch);
-    replica->started_ms = clock_ms();
+    assert(replica->arena && replica->request_arena && replica->scratch);
+    replica->started_ms = replica->alone_ms = clock_ms();
     open_loop(replica);
     return replica;
 }
@@ -208,12 +256,7 @@ static int load(struct replica *replica, char *text, size_t text_len)
         return code;
     if (*store_notice(replica->store))
         report(REPORT_WARN, "%s", store_notice(replica->store));
-    code = start_load(replica, text, text_len);
-    if (code == ERR_OK)
-        code = start_epoch(replica, text, text_len);
-    if (code == ERR_OK)
-        code = name_cluster(replica, text, text_len);
-    return code;
+    return start_load(replica, text, text_len);
 }
 
 static int open_parts(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
@@ -227,7 +270,7 @@ static int open_parts(struct replica *replica, const struct replica_options *opt
         snprintf(text, text_len, "%s: %s", options->data, why);
         return code;
     }
-    return open_port(replica, options, text, text_len);
+    return open_ports(replica, options, text, text_len);
 }
 
 int replica_open(const struct replica_options *options, struct replica **out, char *text, size_t text_len)
@@ -252,7 +295,7 @@ int replica_open(const struct replica_options *options, struct replica **out, ch
         return code;
     }
     report(REPORT_INFO, "replica %u: %" PRIu64 " znodes at zxid %" PRIx64 ", epoch %u, loaded in %" PRIu64 " ms",
-           replica->id, state_nodes(replica->state), state_zxid(replica->state), replica->order.epoch,
+           replica->id, state_nodes(replica->state), state_zxid(replica->state), store_epochs(replica->store).current,
            clock_ms() - replica->started_ms);
     *out = replica;
     return ERR_OK;
@@ -261,17 +304,21 @@ int replica_open(const struct replica_options *options, struct replica **out, ch
 int replica_run(struct replica *replica)
 {
     uv_poll_start(&replica->poll, UV_READABLE, on_readable);
+    if (replica->mesh_polling)
+        uv_poll_start(&replica->mesh_poll, UV_READABLE, on_readable);
     uv_timer_start(&replica->tick_timer, on_tick, TICK_MS, TICK_MS);
     replica->roster.clock_ms = clock_ms();
-    arm_port_timer(replica, 0);
+    turn(replica); /* alone, it leads from here */
     report(REPORT_INFO, "replica %u: serving on port %u", replica->id, port_number(replica->port));
     if (replica->ready)
         replica->ready(replica->ready_arg, port_number(replica->port));
     if (replica->failure == ERR_OK)
         uv_run(&replica->loop, UV_RUN_DEFAULT);
     uv_poll_stop(&replica->poll);
+    if (replica->mesh_polling)
+        uv_poll_stop(&replica->mesh_poll);
     uv_timer_stop(&replica->tick_timer);
-    uv_timer_stop(&replica->port_timer);
+    uv_timer_stop(&replica->due_timer);
     checkpoint_stop(replica);
     report(REPORT_INFO, "replica %u: stopped", replica->id);
     return replica->failure;
@@ -288,11 +335,16 @@ void replica_free(struct replica *replica)
         return;
     if (replica->port)
         port_close(replica->port);
+    peers_close(replica);
     attach_free(replica);
+    questions_free(replica);
     close_loop(replica);
     roster_free(&replica->roster);
     if (replica->recent.ring)
         recent_free(&replica->recent);
+    if (replica->zab)
+        zab_free(replica->zab);
+    zab_update_free(&replica->update);
     if (replica->state)
         state_free(replica->state);
     if (replica->store)
@@ -303,8 +355,10 @@ void replica_free(struct replica *replica)
     arena_free(replica->request_arena);
     buffer_free(&replica->encoded);
     buffer_free(&replica->entry);
-    buffer_free(&replica->cache.message);
+    buffer_free(&replica->mount_cache.message);
+    buffer_free(&replica->follower_cache.message);
     free(replica->scratch);
     free(replica->member_address);
+    free(replica->ensemble);
     free(replica);
 }

@@ -7,12 +7,20 @@
 
 #include "replica/net/link.h"
 
+struct replica_member {
+    uint32_t id;
+    const char *address;      /* for mounts; what `status` shows */
+    const char *peer_address; /* for the other replicas */
+};
+
 struct replica_options {
     uint32_t id;
     const char *data;             /* directory */
     const char *const *addresses; /* to bind for mounts: HOST:PORT (port 0: any) or inproc:NAME */
     size_t address_count;
-    const char *member_address; /* what `status` calls this member */
+    const struct replica_member *members; /* of the ensemble, by id, this one included; ≤ LIMIT_REPLICAS */
+    size_t member_count;
+    uint32_t state_version_max; /* does not go beyond it, though it could; 0: no such limit */
     struct link_keys keys;
     const char *log_level; /* error, warn, info, debug; NULL: the process's, as it is */
     /* Log written since the last snapshot that calls for a new one; 0: LOG_SNAPSHOT_EVERY_… of limits.h. */

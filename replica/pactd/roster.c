@@ -55,6 +55,13 @@ void roster_heard(struct roster *roster, struct roster_session *session)
         roster->expiry_ms = session->heard + session->timeout_ms;
 }
 
+void roster_hear_all(struct roster *roster)
+{
+    roster->expiry_ms = roster->now_ms;
+    for (struct roster_session *session = roster->sessions; session; session = session->hh.next)
+        session->heard = roster->now_ms;
+}
+
 void roster_pass_time(struct roster *roster, uint64_t clock_ms)
 {
     uint64_t elapsed_ms = clock_ms - roster->clock_ms;
@@ -69,14 +76,14 @@ void roster_withdraw(struct roster *roster, const struct state *state)
         bool known = state_session(state, session->id, &info);
         assert(known); /* sessions come and go with apply */
         session->number = info.last_number;
-        session->closing = false;
+        session->closing = session->asked_resend = false;
     }
 }
 
 static void expire(struct replica *replica, struct roster_session *session)
 {
     struct request close = {.kind = OP_CLOSE_SESSION, .close_session = {session->id, CLOSE_EXPIRED}};
-    if (pipeline_propose_own(replica, &close, NULL) != ERR_OK)
+    if (pipeline_propose_own(replica, &close) != ERR_OK)
         return; /* a full disk: again when there is space */
     session->closing = true;
     report(REPORT_INFO, "session %" PRIu64 ": expired, silent for %u ms", session->id, session->timeout_ms);

@@ -17,6 +17,7 @@ struct roster_session {
     uint64_t heard;  /* roster.now_ms of the last sign of life */
     uint32_t timeout_ms;
     bool closing;                  /* its close is proposed: no acknowledgement any more */
+    bool asked_resend;             /* after a gap in its numbers, once */
     struct attachment *attachment; /* NULL: no link carries it */
     UT_hash_handle hh;
 };
@@ -35,6 +36,8 @@ struct roster_session *roster_find(struct roster *roster, uint64_t id);
 struct roster_session *roster_add(struct roster *roster, uint64_t id, uint32_t timeout_ms);
 void roster_remove(struct roster *roster, struct roster_session *session);
 void roster_heard(struct roster *roster, struct roster_session *session);
+/* Every session has its full timeout from now on: a new leader has heard of none yet. */
+void roster_hear_all(struct roster *roster);
 /* What was proposed and not applied never was. */
 void roster_withdraw(struct roster *roster, const struct state *state);
 /* Lets running time pass: what is heard from now on is heard now. */

@@ -1,21 +1,26 @@
 /* runtime.h - what the parts of the replica's runtime share. Only files of replica/pactd include it.
  *
- * One turn of the loop: receive what arrived (attach.c), give each request its place and append it (pipeline.c,
- * order.c), sync once, apply, stream to the mounts (stream.c). The parts run in the loop's thread; only the writing of
- * snapshots (checkpoint.c) does not.
+ * One turn of the loop: receive what arrived from peers (peers.c) and mounts (messages.c), give each request its place
+ * and append it (pipeline.c), send it to the followers (follower.c), sync once, apply what is committed, stream to the
+ * mounts (attach.c). What Zab (replica/zab) asks for in between is carried out by ensemble.c, on the spot. The parts
+ * run in the loop's thread; only the writing of snapshots (checkpoint.c) does not.
  *
- *  1. Nothing is applied, streamed or answered before it is durable.
- *  2. `recent` holds every entry that is proposed and not yet applied.
- *  3. A mount's stream has no gap: it sends what follows `position` and nothing else.
- *  4. A peer may go down inside any send: after one, attachment->peer must be looked at again. */
+ *  1. Nothing is applied, streamed to mounts or answered before it is committed, and durable here.
+ *  2. `recent` holds every entry that is appended and not yet applied, but for those that replay.c still reads.
+ *  3. A stream has no gap: it sends what follows `position` and nothing else.
+ *  4. A link may go down inside any send: after one, attachment->peer must be looked at again. Zab hears of it when
+ *     the update in hand has been carried out.
+ *  5. Only while it `serves` (leads or follows in Zab's broadcast phase) does a replica answer mounts. */
 #ifndef PACT_RUNTIME_H
 #define PACT_RUNTIME_H
 
 #include <uv.h>
 
 #include "proto/codec.h"
+#include "proto/peer.h"
+#include "replica/net/mesh.h"
 #include "replica/net/port.h"
-#include "replica/pactd/order.h"
+#include "replica/pactd/question.h"
 #include "replica/pactd/recent.h"
 #include "replica/pactd/replica.h"
 #include "replica/pactd/report.h"
@@ -23,31 +28,59 @@
 #include "replica/pactd/stream.h"
 #include "replica/state/state.h"
 #include "replica/store/store.h"
+#include "replica/zab/zab.h"
 
 enum {
     TICK_MS = 100,             /* the pace of expiry, TTL, containers and checkpoints */
     FULL_RETRY_MS = 2000,      /* a full disk is tried again this often */
     RECEIVE_BUDGET = 1024,     /* frames received in one turn */
+    APPLY_BUDGET = 4096,       /* entries applied in one turn: pings must be answered meanwhile */
     TURNED_AWAY_MS = 1000,     /* failed handshakes are reported this often */
     SNAPSHOT_STALL_MS = 30000, /* a mount that takes nothing of its snapshot this long is dropped */
+    ENSEMBLE_EVENTS = 16,      /* of Zab's, that come up while an update is carried out */
+    ALONE_MS = 500,            /* without a leader this long, the mounts are sent to another replica */
 };
 
-/* FRESH ──ATTACH──► ATTACHED ──DETACH──► DETACHING ──session closed──► CLOSING
- *   └─ATTACH, new session─► CREATING ──session created──► ATTACHED
+/* FRESH ──ATTACH──► ASKING ──level with the leader──► ATTACHED ──DETACH──► DETACHING ──session closed──► CLOSING
+ *                     └─new session─► CREATING ──session created──► ATTACHED
  * CLOSING: what is queued is still sent, nothing more is heard. The link may go down in any of them. */
-enum attachment_state { FRESH, CREATING, ATTACHED, DETACHING, CLOSING };
+enum attachment_state { FRESH, ASKING, CREATING, ATTACHED, DETACHING, CLOSING };
 
 /* A mount (or pactctl) on its link. */
 struct attachment {
     struct attachment *prev, *next;
+    struct replica *replica;
     struct peer *peer; /* NULL once down; freed at the end of the turn */
     enum attachment_state state;
-    uint64_t session;   /* 0: an observer */
-    uint64_t wait_zxid; /* CREATING: of the entry that creates the session */
-    uint64_t from_zxid; /* CREATING: what the mount has applied already */
-    bool asked_resend;
-    uint64_t applied; /* by the mount, as its last heartbeat said */
+    uint64_t session;            /* 0: an observer */
+    struct message_attach asked; /* ASKING, CREATING: what it said; asked.host borrows from `host` */
+    char host[LIMIT_HOST_BYTES];
+    uint64_t level_zxid; /* ASKING: to be applied before it is answered; 0: not known yet */
+    uint64_t applied;    /* by the mount, as its last heartbeat said */
     struct stream stream;
+};
+
+/* Another member of the ensemble. */
+struct member {
+    uint32_t id;
+    struct mesh *mesh;
+    char *address; /* as `status` calls it */
+    bool up;       /* the link */
+    bool greeted;  /* it said HELLO and fits: Zab knows of it */
+    int refused;   /* why it does not fit, as last reported; 0: it does */
+    uint8_t identity[REPLICA_IDENTITY_BYTES];
+    uint32_t state_version_max;
+    uint64_t applied; /* zxid and role, as the leader last told */
+    char role[16];
+    struct stream stream; /* this replica feeds it */
+};
+
+/* A snapshot from the leader on its way to disk and into memory. */
+struct install {
+    uint32_t peer; /* from whom; 0: none is coming */
+    uint64_t zxid; /* as announced */
+    struct snapshot_loader *loader;
+    struct snapshot_writer *writer;
 };
 
 /* A snapshot of the state on its way to disk. */
@@ -67,22 +100,39 @@ struct checkpoint {
 struct replica {
     uint32_t id;
     char *member_address;
+    char *ensemble;             /* all members, as on the command line, in order of id */
+    uint32_t state_version_max; /* this replica applies */
     void (*ready)(void *arg, uint16_t port);
     void *ready_arg;
 
     struct disk disk;
     struct store *store;
     struct state *state;
-    struct order order;
     struct recent recent;
     struct roster roster;
     struct checkpoint checkpoint;
     struct port *port;
     struct attachment *attachments; /* a utlist */
-    size_t cursors;                 /* snapshots being sent to mounts */
-    struct stream_cache cache;
+    size_t cursors;                 /* snapshots being sent */
+    struct stream_cache mount_cache, follower_cache;
 
-    size_t pending_bytes;    /* proposed in this turn */
+    struct zab *zab;
+    struct zab_update update;
+    bool carrying_out; /* an update is in hand: events wait here meanwhile */
+    struct zab_event waiting[ENSEMBLE_EVENTS];
+    size_t waiting_count;
+    struct mesh *mesh; /* NULL: alone */
+    struct member members[LIMIT_REPLICAS - 1];
+    size_t member_count; /* of the others */
+    bool serving;        /* leads or follows */
+    uint64_t alone_ms;   /* not serving: since when */
+    uint32_t raising;    /* the state version proposed last, in this term; 0: none */
+    uint64_t committed;  /* zxid, as Zab says; applied as far as it is durable here */
+    struct questions questions;
+    struct install install;
+    const struct peer_entries *entries_in_hand; /* ZAB_APPEND takes from these */
+
+    size_t pending_bytes;    /* appended and not synced */
     bool full;               /* no space on disk: nothing is accepted */
     uint64_t retry_ms;       /* full: when to try again */
     uint64_t started_ms;     /* for the uptime */
@@ -97,10 +147,10 @@ struct replica {
     uint8_t *scratch;            /* STREAM_SCRATCH_BYTES, for the stream in hand */
 
     uv_loop_t loop;
-    uv_poll_t poll;
-    uv_timer_t port_timer, tick_timer;
+    uv_poll_t poll, mesh_poll;
+    uv_timer_t due_timer, tick_timer;
     uv_async_t stop;
-    bool disk_open, loop_open, polling;
+    bool disk_open, loop_open, polling, mesh_polling;
 };
 
 uint64_t clock_ms(void); /* monotonic */
@@ -109,9 +159,12 @@ int64_t wall_ns(void);   /* since 1970 */
 /* The replica cannot go on: logs it and ends replica_run with this code. */
 void replica_fail(struct replica *replica, int code, const char *what);
 
-/* start.c: snapshot and log into memory, the new epoch; text says what is wrong. */
+/* start.c: snapshot and log into memory, and what Zab knows of them; text says what is wrong. */
 int start_load(struct replica *replica, char *text, size_t text_len);
-int start_epoch(struct replica *replica, char *text, size_t text_len);
+/* The state was exchanged: what goes with it begins anew. */
+void start_over(struct replica *replica);
+/* The log was cut behind what is applied: once more, from the disk. Ends the replica if that fails. */
+void start_reload(struct replica *replica);
 
 /* checkpoint.c */
 void checkpoint_tick(struct replica *replica, uint64_t now_ms);
@@ -120,7 +173,7 @@ void checkpoint_stop(struct replica *replica); /* waits for the worker, gives up
 /* due.c: proposes the deletion of what TTLs and empty containers make due. */
 void due_run(struct replica *replica, uint64_t now_ms);
 
-/* status.c: the answer to STATUS; borrows from the replica and from *member. */
-void status_fill(const struct replica *replica, struct message_member *member, struct message *message);
+/* status.c: the answer to STATUS; borrows from the replica and from members (LIMIT_REPLICAS). */
+void status_fill(const struct replica *replica, struct message_member *members, struct message *message);
 
 #endif

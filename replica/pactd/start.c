@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replica/pactd/runtime.h"
+#include <sodium.h>
+
+#include "replica/pactd/attach.h"
 
 enum { READ_BYTES = 256 * 1024, PROGRESS_MS = 1000, LOOK_EVERY_ENTRIES = 4096 };
 
@@ -90,6 +92,32 @@ static int load_newest(struct replica *replica, struct progress *progress, uint6
 
 /* --- the log --- */
 
+/* What Zab wants to know of it: which epochs it has, up to which counter. */
+struct history {
+    uint64_t base; /* the snapshot's zxid */
+    struct zab_run *runs;
+    size_t count, capacity;
+};
+
+/* False: a counter is missing. */
+static bool history_add(struct history *history, uint64_t zxid)
+{
+    uint32_t epoch = (uint32_t)(zxid >> 32), counter = (uint32_t)zxid;
+    struct zab_run *last = history->count ? &history->runs[history->count - 1] : NULL;
+    if (last && last->epoch == epoch)
+        return counter == ++last->last;
+    bool follows = !last && history->base >> 32 == epoch;
+    if (counter != (follows ? (uint32_t)history->base + 1 : 1))
+        return false;
+    if (history->count == history->capacity) {
+        history->capacity = history->capacity ? 2 * history->capacity : 16;
+        history->runs = realloc(history->runs, history->capacity * sizeof *history->runs);
+        assert(history->runs);
+    }
+    history->runs[history->count++] = (struct zab_run){epoch, counter, counter};
+    return true;
+}
+
 static int replay_entry(struct replica *replica, uint64_t zxid, struct bytes bytes)
 {
     struct entry entry;
@@ -104,8 +132,8 @@ static int replay_entry(struct replica *replica, uint64_t zxid, struct bytes byt
     return ERR_OK;
 }
 
-static int replay(struct replica *replica, struct log_reader *reader, struct progress *progress, char *text,
-                  size_t text_len)
+static int replay(struct replica *replica, struct history *history, struct log_reader *reader,
+                  struct progress *progress, char *text, size_t text_len)
 {
     uint64_t zxid = 0, count = 0;
     for (;;) {
@@ -118,6 +146,8 @@ static int replay(struct replica *replica, struct log_reader *reader, struct pro
         if (zxid == 0)
             return ERR_OK;
         code = replay_entry(replica, zxid, entry);
+        if (code == ERR_OK && !history_add(history, zxid))
+            code = ERR_CORRUPT;
         if (code != ERR_OK) {
             snprintf(text, text_len, "the log's entry at zxid %" PRIx64 ": %s", zxid, error_text(code));
             return code;
@@ -128,9 +158,11 @@ static int replay(struct replica *replica, struct log_reader *reader, struct pro
     }
 }
 
-static int load_log(struct replica *replica, struct progress *progress, char *text, size_t text_len)
+static int load_log(struct replica *replica, struct history *history, struct progress *progress, char *text,
+                    size_t text_len)
 {
     uint64_t after = state_zxid(replica->state);
+    history->base = after;
     struct log_reader *reader;
     if (store_last_zxid(replica->store) <= after)
         return ERR_OK;
@@ -143,18 +175,18 @@ static int load_log(struct replica *replica, struct progress *progress, char *te
         snprintf(text, text_len, "%s", store_error(replica->store));
         return code;
     }
-    code = replay(replica, reader, progress, text, text_len);
+    code = replay(replica, history, reader, progress, text, text_len);
     log_reader_close(reader);
     return code;
 }
 
-int start_load(struct replica *replica, char *text, size_t text_len)
+static int load(struct replica *replica, struct history *history, char *text, size_t text_len)
 {
     struct progress progress = {clock_ms() + PROGRESS_MS};
     uint64_t newest = 0;
     int code = load_newest(replica, &progress, &newest, text, text_len);
     if (code == ERR_OK)
-        code = load_log(replica, &progress, text, text_len);
+        code = load_log(replica, history, &progress, text, text_len);
     if (code == ERR_OK && state_zxid(replica->state) < newest) {
         snprintf(text, text_len, "the snapshot at zxid %" PRIx64 " is damaged, and the log does not reach it", newest);
         code = ERR_CORRUPT;
@@ -162,26 +194,66 @@ int start_load(struct replica *replica, char *text, size_t text_len)
     return code;
 }
 
-/* --- the epoch --- */
+/* --- Zab, and what goes with the state --- */
 
-/* Every start begins an epoch, durable before an entry carries it: no zxid is ever given twice. */
-int start_epoch(struct replica *replica, char *text, size_t text_len)
+void start_over(struct replica *replica)
+{
+    if (replica->recent.ring)
+        recent_free(&replica->recent);
+    recent_start(&replica->recent, store_last_zxid(replica->store));
+    roster_free(&replica->roster);
+    roster_load(&replica->roster, replica->state);
+}
+
+static void start_zab(struct replica *replica, const struct history *history)
 {
     struct epochs epochs = store_epochs(replica->store);
-    uint64_t last = state_zxid(replica->state);
-    uint32_t epoch = (uint32_t)(last >> 32);
-    if (epochs.current > epoch)
-        epoch = epochs.current;
-    if (epochs.accepted > epoch)
-        epoch = epochs.accepted;
-    epoch++;
-    int code = store_set_epochs(replica->store, (struct epochs){epoch, epoch, .voter = true});
-    if (code != ERR_OK) {
-        snprintf(text, text_len, "%s", store_error(replica->store));
-        return code;
+    uint32_t members[LIMIT_REPLICAS] = {replica->id};
+    for (size_t i = 0; i < replica->member_count; i++)
+        members[1 + i] = replica->members[i].id;
+    struct zab_options options = {
+        .id = replica->id,
+        .members = members,
+        .member_count = 1 + replica->member_count,
+        .epochs = {epochs.accepted, epochs.current, epochs.voter},
+        .base = history->base,
+        .purged = store_base_zxid(replica->store),
+        .runs = history->runs,
+        .run_count = history->count,
+        .stamp_ns = state_stamp_ns(replica->state),
+    };
+    randombytes_buf(&options.seed, sizeof options.seed);
+    replica->zab = zab_new(&options, clock_ms());
+    assert(replica->zab);
+}
+
+int start_load(struct replica *replica, char *text, size_t text_len)
+{
+    struct history history = {0};
+    int code = load(replica, &history, text, text_len);
+    if (code == ERR_OK) {
+        start_over(replica);
+        start_zab(replica, &history);
     }
-    order_start(&replica->order, epoch, last, state_stamp_ns(replica->state));
-    recent_start(&replica->recent, last);
-    roster_load(&replica->roster, replica->state);
-    return ERR_OK;
+    free(history.runs);
+    return code;
+}
+
+void start_reload(struct replica *replica)
+{
+    char text[256] = "";
+    struct history history = {0};
+    checkpoint_stop(replica);
+    attach_send_away(replica); /* their streams read the old tree */
+    state_free(replica->state);
+    replica->state = NULL;
+    int code = load(replica, &history, text, sizeof text);
+    free(history.runs);
+    if (code != ERR_OK) {
+        replica->state = replica->state ? replica->state : state_new();
+        report(REPORT_ERROR, "%s", text);
+        replica_fail(replica, code, "loading the state again");
+        return;
+    }
+    start_over(replica);
 }

@@ -1,27 +1,85 @@
 #include <string.h>
 
 #include "replica/pactd/attach.h"
+#include "replica/pactd/ensemble.h"
+#include "replica/pactd/pipeline.h"
 
 static struct bytes text(const char *string)
 {
     return (struct bytes){string, strlen(string)};
 }
 
-void status_fill(const struct replica *replica, struct message_member *member, struct message *message)
+static struct bytes own_role(const struct replica *replica)
+{
+    if (!replica->serving)
+        return text(replica->full ? "full" : "looking");
+    if (zab_role(replica->zab) == ZAB_LEADING)
+        return text("leader");
+    return text(zab_voter(replica->zab) ? "follower" : "learner");
+}
+
+/* As the leader sees it. */
+static struct bytes role_of(const struct zab_peer_status *peer)
+{
+    if (!peer->linked)
+        return text("unreachable");
+    if (!peer->following)
+        return text("looking");
+    return text(!peer->synchronised ? "synchronising" : peer->voter ? "follower" : "learner");
+}
+
+/* The leader knows all; a follower has been told, and sees for itself who is unreachable. */
+static void fill_member(const struct replica *replica, const struct member *member, struct message_member *to)
+{
+    struct zab_peer_status peers[LIMIT_REPLICAS];
+    size_t count = zab_peers(replica->zab, peers, LIMIT_REPLICAS);
+    *to = (struct message_member){.id = member->id, .address = text(member->address), .zxid = member->applied};
+    for (size_t i = 0; i < count; i++) {
+        if (peers[i].id != member->id)
+            continue;
+        if (ensemble_leads(replica)) {
+            to->role = role_of(&peers[i]);
+            to->zxid = peers[i].durable;
+        } else if (replica->serving && member->id == zab_leader(replica->zab)) {
+            to->role = text("leader");
+        } else {
+            to->role = !member->greeted                    ? text("unreachable")
+                       : replica->serving && *member->role ? text(member->role)
+                                                           : text("linked");
+        }
+    }
+}
+
+static size_t members_of(const struct replica *replica, struct message_member *members)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < replica->member_count; i++)
+        fill_member(replica, &replica->members[i], &members[count++]);
+    members[count++] = (struct message_member){.id = replica->id,
+                                               .role = own_role(replica),
+                                               .address = text(replica->member_address),
+                                               .zxid = pipeline_applied(replica)};
+    for (size_t i = count - 1; i > 0 && members[i].id < members[i - 1].id; i--) {
+        struct message_member other = members[i - 1];
+        members[i - 1] = members[i];
+        members[i] = other;
+    }
+    return count;
+}
+
+void status_fill(const struct replica *replica, struct message_member *members, struct message *message)
 {
     const struct state *state = replica->state;
     struct session_info info;
     uint64_t id = 0, sessions = 0;
     while (state_next_session(state, &id, &info))
         sessions++;
-    *member = (struct message_member){
-        .id = replica->id, .role = text("leader"), .address = text(replica->member_address), .zxid = state_zxid(state)};
     *message = (struct message){.kind = MESSAGE_STATUS_REPLY};
     message->status = (struct message_status){
         .replica = replica->id,
-        .leader = replica->full ? 0 : replica->id,
-        .epoch = replica->order.epoch,
-        .zxid = state_zxid(state),
+        .leader = replica->full || !replica->serving ? 0 : zab_leader(replica->zab),
+        .epoch = zab_epoch(replica->zab),
+        .zxid = pipeline_applied(replica),
         .digest = state_digest(state),
         .nodes = state_nodes(state),
         .data_bytes = state_bytes(state),
@@ -32,8 +90,8 @@ void status_fill(const struct replica *replica, struct message_member *member, s
         .snapshot_zxid = store_snapshot_zxid(replica->store),
         .uptime_ms = clock_ms() - replica->started_ms,
         .version = text(PACT_VERSION),
-        .members = member,
-        .member_count = 1,
+        .members = members,
+        .member_count = members_of(replica, members),
     };
     memcpy(message->status.cluster, state_cluster(state), CLUSTER_ID_BYTES);
 }

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "replica/pactd/attach.h"
+#include "replica/pactd/runtime.h"
 
 /* One cursor stays free for the snapshot on disk. */
 enum { CURSORS = LIMIT_SNAPSHOT_CURSORS - 1 };
@@ -24,13 +24,14 @@ static int find_in_log(struct replica *replica, struct stream *stream, uint64_t 
     return code;
 }
 
-int stream_start(struct replica *replica, struct stream *stream, uint64_t zxid, bool *snapshot)
+int stream_start(struct replica *replica, struct stream *stream, const struct stream_sink *sink, void *to,
+                 uint64_t zxid, bool snapshot)
 {
-    *stream = (struct stream){.position = zxid, .moved_ms = clock_ms()};
+    *stream = (struct stream){.sink = sink, .to = to, .position = zxid, .snapshot = snapshot, .moved_ms = clock_ms()};
     int code = ERR_OK;
-    if (zxid == 0)
-        stream->snapshot = true;
-    else if (zxid >= replica->recent.floor)
+    if (snapshot || zxid == 0)
+        return ERR_OK;
+    if (zxid >= replica->recent.floor)
         code = recent_knows(&replica->recent, zxid) ? ERR_OK : ERR_OTHER_CLUSTER;
     else
         code = find_in_log(replica, stream, zxid);
@@ -38,7 +39,6 @@ int stream_start(struct replica *replica, struct stream *stream, uint64_t zxid, 
         stream->snapshot = true;
         code = ERR_OK;
     }
-    *snapshot = stream->snapshot;
     return code;
 }
 
@@ -62,6 +62,7 @@ void stream_end(struct replica *replica, struct stream *stream)
 {
     end_reader(stream);
     end_cursor(replica, stream);
+    stream->sink = NULL;
 }
 
 bool stream_stalled(const struct stream *stream)
@@ -71,10 +72,9 @@ bool stream_stalled(const struct stream *stream)
 
 /* --- a snapshot --- */
 
-/* False: all cursors are taken; the mount waits in line. */
-static bool begin_snapshot(struct replica *replica, struct attachment *attachment)
+/* False: all cursors are taken; the receiver waits in line. */
+static bool begin_snapshot(struct replica *replica, struct stream *stream)
 {
-    struct stream *stream = &attachment->stream;
     if (replica->cursors >= CURSORS)
         return false;
     end_reader(stream);
@@ -83,140 +83,124 @@ static bool begin_snapshot(struct replica *replica, struct attachment *attachmen
         return false;
     replica->cursors++;
     stream->position = snapshot_zxid(stream->cursor);
-    struct message begin = {.kind = MESSAGE_SNAPSHOT_BEGIN,
-                            .snapshot_begin = {stream->position, snapshot_nodes(stream->cursor)}};
-    attach_send(replica, attachment, &begin);
+    stream->sink->snapshot_begin(replica, stream->to, stream->position, snapshot_nodes(stream->cursor));
     return true;
 }
 
-static bool snapshot_step(struct replica *replica, struct attachment *attachment)
+static bool snapshot_step(struct replica *replica, struct stream *stream)
 {
-    struct stream *stream = &attachment->stream;
     if (!stream->cursor)
-        return begin_snapshot(replica, attachment);
-    struct message message = {.kind = MESSAGE_SNAPSHOT_CHUNK};
-    message.chunk =
-        (struct bytes){replica->scratch, snapshot_read(stream->cursor, replica->scratch, LIMIT_CHUNK_BYTES)};
-    if (message.chunk.len == 0) {
-        message.kind = MESSAGE_SNAPSHOT_END;
-        end_cursor(replica, stream);
-        stream->snapshot = false;
+        return begin_snapshot(replica, stream);
+    struct bytes chunk = {replica->scratch, snapshot_read(stream->cursor, replica->scratch, LIMIT_CHUNK_BYTES)};
+    if (chunk.len > 0) {
+        stream->sink->snapshot_chunk(replica, stream->to, chunk);
+        return true;
     }
-    attach_send(replica, attachment, &message);
+    end_cursor(replica, stream);
+    stream->snapshot = false;
+    stream->sink->snapshot_end(replica, stream->to);
     return true;
 }
 
 /* --- entries --- */
-
-/* Entries that go into one message: the last of them may be a large one. */
-struct batch {
-    struct bytes list[STREAM_MESSAGE_ENTRIES];
-    size_t count, bytes;
-};
 
 static bool batch_has_room(const struct batch *batch)
 {
     return batch->count < STREAM_MESSAGE_ENTRIES && batch->bytes < STREAM_MESSAGE_BYTES;
 }
 
-static void batch_add(struct batch *batch, const void *at, size_t len)
+static void batch_add(struct batch *batch, uint64_t zxid, const void *at, size_t len)
 {
+    if (batch->count == 0)
+        batch->first = zxid;
+    batch->last = zxid;
     batch->list[batch->count++] = (struct bytes){at, len};
     batch->bytes += len;
 }
 
-static void encode_batch(const struct replica *replica, const struct batch *batch, struct buffer *to)
+bool stream_cached(struct stream_cache *cache, const struct batch *batch, uint64_t commit)
 {
-    struct message message = {.kind = MESSAGE_ENTRIES};
-    message.entries = (struct message_entries){batch->list, batch->count, replica->order.committed};
-    int code = encode_message(&message, to);
-    assert(code == ERR_OK);
+    bool same = cache->last == batch->last && cache->after == batch->after && cache->commit == commit;
+    cache->after = batch->after;
+    cache->last = batch->last;
+    cache->commit = commit;
+    return same;
 }
 
-static void fill_cache(struct replica *replica, uint64_t from)
+static void recent_step(struct replica *replica, struct stream *stream, uint64_t limit, struct batch *batch)
 {
-    struct stream_cache *cache = &replica->cache;
-    struct batch batch = {.count = 0};
-    for (size_t i = recent_after(&replica->recent, from); i < replica->recent.count && batch_has_room(&batch); i++) {
-        const struct recent_entry *entry = recent_at(&replica->recent, i);
-        if (entry->zxid > replica->order.committed)
-            break;
-        batch_add(&batch, entry->bytes.at, entry->bytes.len);
-        cache->to = entry->zxid;
-    }
-    cache->from = from;
-    cache->commit = replica->order.committed;
-    encode_batch(replica, &batch, &cache->message);
-}
-
-static bool recent_step(struct replica *replica, struct attachment *attachment)
-{
-    struct stream *stream = &attachment->stream;
-    const struct stream_cache *cache = &replica->cache;
     end_reader(stream);
-    if (cache->to == 0 || cache->from != stream->position || cache->commit != replica->order.committed)
-        fill_cache(replica, stream->position);
-    stream->position = cache->to;
-    peer_send(attachment->peer, cache->message.at, cache->message.len, clock_ms());
-    return true;
+    for (size_t i = recent_after(&replica->recent, stream->position); i < replica->recent.count; i++) {
+        const struct recent_entry *entry = recent_at(&replica->recent, i);
+        if (entry->zxid > limit || !batch_has_room(batch))
+            break;
+        batch_add(batch, entry->zxid, entry->bytes.at, entry->bytes.len);
+    }
 }
 
 /* An entry of the log is borrowed only until the next one is read: they are copied together. */
-static int read_log(struct replica *replica, struct stream *stream, struct batch *batch)
+static int log_step(struct replica *replica, struct stream *stream, uint64_t limit, struct batch *batch)
 {
     int code = ERR_OK;
+    uint64_t zxid = stream->position;
+    if (limit > replica->recent.floor)
+        limit = replica->recent.floor;
     if (!stream->reader)
-        code = log_reader_open(replica->store, stream->position, &stream->reader);
-    while (code == ERR_OK && stream->position < replica->recent.floor && batch_has_room(batch)) {
+        code = log_reader_open(replica->store, zxid, &stream->reader);
+    while (code == ERR_OK && zxid < limit && batch_has_room(batch)) {
         struct bytes entry;
-        uint64_t zxid = 0;
         code = log_reader_next(stream->reader, &zxid, &entry);
         if (code != ERR_OK)
             break;
-        assert(zxid > stream->position); /* the log reaches at least to the floor */
+        assert(zxid > batch->last); /* the log reaches at least to the floor */
         uint8_t *copy = replica->scratch + batch->bytes;
         memcpy(copy, entry.at, entry.len);
-        batch_add(batch, copy, entry.len);
-        stream->position = zxid;
+        batch_add(batch, zxid, copy, entry.len);
     }
     return code;
 }
 
-static bool log_step(struct replica *replica, struct attachment *attachment)
+/* Purged, or damaged on disk; the tree in memory is whole. */
+static void snapshot_instead(struct replica *replica, struct stream *stream, int code)
 {
-    struct stream *stream = &attachment->stream;
-    struct batch batch = {.count = 0};
-    int code = read_log(replica, stream, &batch);
-    if (batch.count > 0) {
-        encode_batch(replica, &batch, &replica->encoded);
-        peer_send(attachment->peer, replica->encoded.at, replica->encoded.len, clock_ms());
-    }
-    if (code == ERR_OK)
-        return true;
-    /* Purged, or damaged on disk; the tree in memory is whole. */
     if (code != ERR_NO_NODE)
-        report(REPORT_ERROR, "reading the log for a mount: %s", store_error(replica->store));
+        report(REPORT_ERROR, "reading the log for a stream: %s", store_error(replica->store));
     end_reader(stream);
     stream->snapshot = true;
-    return true;
+}
+
+static bool entries_step(struct replica *replica, struct stream *stream, uint64_t limit)
+{
+    struct batch batch = {.after = stream->position, .last = stream->position};
+    int code = ERR_OK;
+    if (stream->position >= replica->recent.floor)
+        recent_step(replica, stream, limit, &batch);
+    else
+        code = log_step(replica, stream, limit, &batch);
+    if (batch.count > 0) {
+        stream->position = batch.last;
+        stream->sink->entries(replica, stream->to, &batch);
+    }
+    if (code != ERR_OK && stream->sink)
+        snapshot_instead(replica, stream, code);
+    return batch.count > 0 || code != ERR_OK;
 }
 
 /* --- pumping --- */
 
-static bool step(struct replica *replica, struct attachment *attachment)
+static bool step(struct replica *replica, struct stream *stream)
 {
-    const struct stream *stream = &attachment->stream;
     if (stream->snapshot)
-        return snapshot_step(replica, attachment);
-    if (stream->position >= replica->order.committed)
+        return snapshot_step(replica, stream);
+    uint64_t limit = stream->sink->limit(replica);
+    if (stream->position >= limit)
         return false;
-    if (stream->position >= replica->recent.floor)
-        return recent_step(replica, attachment);
-    return log_step(replica, attachment);
+    return entries_step(replica, stream, limit);
 }
 
-void stream_pump(struct replica *replica, struct attachment *attachment)
+void stream_pump(struct replica *replica, struct stream *stream)
 {
-    while (attachment->peer && peer_queued_bytes(attachment->peer) < STREAM_AHEAD_BYTES && step(replica, attachment))
-        attachment->stream.moved_ms = clock_ms();
+    while (stream->sink && stream->sink->open(stream->to) && stream->sink->queued(stream->to) < STREAM_AHEAD_BYTES &&
+           step(replica, stream))
+        stream->moved_ms = clock_ms();
 }

@@ -33,7 +33,9 @@ done
 refuses 2 'data is missing' --id 1 --ensemble $one
 refuses 2 'ensemble is missing' --id 1 --data "$DATA"
 refuses 2 'has no member 2' --id 2 --data "$DATA" --ensemble $one
-refuses 2 'ensemble of one replica' --id 1 --data "$DATA" --ensemble $one,2=127.0.0.1:1:2,3=127.0.0.1:3:4
+refuses 2 'needs a port for its peers' --id 1 --data "$DATA" --ensemble $one,2=127.0.0.1:1:2,3=127.0.0.1:3:4
+refuses 2 'must have 1, 3, 5 or 7 members' --id 1 --data "$DATA" --ensemble $one,2=127.0.0.1:1:2
+refuses 2 'not a number from' --id 1 --data "$DATA" --ensemble $one --state-version 9
 refuses 2 'there twice' --id 1 --data "$DATA" --ensemble $one,$one
 for spec in '' 1 1= 1=host 1=host:1 1=host:1:x 1=host:1:65536 1=:1:2 0=host:1:2 1=::1:1:2 '1=[::1:1:2' "$one," ",$one"; do
     refuses 2 'not ID=HOST:PEERPORT:CLIENTPORT' --id 1 --data "$DATA" --ensemble "$spec"

@@ -190,7 +190,8 @@ static void hear(struct server *server, unsigned from, const struct packet *pack
         mounts_answer(server, message->barrier.tag, message->barrier.zxid);
         break;
     case PEER_REFUSED:
-        break; /* nobody here refuses */
+    case PEER_STATUS:
+        break; /* nobody here refuses, or asks for the status */
     }
 }
 

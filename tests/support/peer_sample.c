@@ -93,6 +93,7 @@ void sample_peer_message(struct peer_sample *sample, enum peer_message_kind kind
         sample_entries(sample, &message->entries);
         break;
     case PEER_SNAPSHOT_CHUNK:
+    case PEER_STATUS:
         message->chunk = random_bytes(sample, 4000);
         break;
     case PEER_SNAPSHOT_END:
@@ -178,6 +179,7 @@ void sample_print_peer_message(FILE *to, const struct peer_message *message)
         print_entries(to, &message->entries);
         break;
     case PEER_SNAPSHOT_CHUNK:
+    case PEER_STATUS:
         print_bytes(to, message->chunk);
         break;
     case PEER_SNAPSHOT_END:

@@ -81,8 +81,12 @@ static void a_directory_has_one_replica(void **state)
 {
     struct host *host = *state;
     const char *const addresses[] = {"127.0.0.1:0"};
-    struct replica_options options = {
-        .id = 1, .data = host->directory, .addresses = addresses, .address_count = 1, .member_address = "x"};
+    struct replica_options options = {.id = 1,
+                                      .data = host->directory,
+                                      .addresses = addresses,
+                                      .address_count = 1,
+                                      .members = &(struct replica_member){1, "x", "x"},
+                                      .member_count = 1};
     struct replica *second;
     char text[256] = "";
     assert_int_equal(replica_open(&options, &second, text, sizeof text), ERR_BUSY);

@@ -1,4 +1,4 @@
-/* The ordering core of an ensemble of one and the ring of recent entries. */
+/* The ring of recent entries. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,78 +9,7 @@
 #include <string.h>
 
 #include "proto/limits.h"
-#include "replica/pactd/order.h"
 #include "replica/pactd/recent.h"
-
-/* --- order --- */
-
-static uint64_t next(struct order *order, int64_t now_ns, int64_t *stamp_ns)
-{
-    struct entry entry = {0};
-    order_next(order, now_ns, &entry);
-    if (stamp_ns)
-        *stamp_ns = entry.stamp_ns;
-    return entry.zxid;
-}
-
-/* The first entry of an epoch has counter 1, the next ones follow without a gap. */
-static void zxids_are_epoch_and_counter(void **state)
-{
-    (void)state;
-    struct order order;
-    order_start(&order, 3, (uint64_t)2 << 32 | 77, 0);
-    assert_int_equal(next(&order, 1, NULL), (uint64_t)3 << 32 | 1);
-    assert_int_equal(next(&order, 1, NULL), (uint64_t)3 << 32 | 2);
-    assert_int_equal(order.committed, (uint64_t)2 << 32 | 77);
-}
-
-/* The clock jumps back by an hour: stamps stand still, and never go below the history's last one. */
-static void stamps_never_go_back(void **state)
-{
-    (void)state;
-    struct order order;
-    int64_t stamp_ns;
-    order_start(&order, 1, 0, 5000);
-    next(&order, 4000, &stamp_ns);
-    assert_int_equal(stamp_ns, 5000);
-    next(&order, 7000, &stamp_ns);
-    assert_int_equal(stamp_ns, 7000);
-    next(&order, 7000 - 3600, &stamp_ns);
-    assert_int_equal(stamp_ns, 7000);
-}
-
-/* Only what is durable is committed; what is withdrawn gives its zxids back, as nobody has seen them. */
-static void withdrawn_zxids_are_given_again(void **state)
-{
-    (void)state;
-    struct order order;
-    order_start(&order, 1, 0, 0);
-    uint64_t first = next(&order, 1, NULL), second = next(&order, 1, NULL);
-    order_durable(&order, first);
-    assert_int_equal(order.committed, first);
-    order_withdraw(&order);
-    assert_int_equal(order.committed, first);
-    assert_int_equal(next(&order, 1, NULL), second);
-}
-
-/* After counter 2^32 - 1 only a new epoch goes on; its first zxid is above all before. */
-static void counter_runs_over_into_a_new_epoch(void **state)
-{
-    (void)state;
-    struct order order;
-    order_start(&order, 8, (uint64_t)7 << 32 | 1, 0);
-    next(&order, 1, NULL);
-    order.proposed = (uint64_t)8 << 32 | (UINT32_MAX - 1);
-    assert_false(order_exhausted(&order));
-    uint64_t last = next(&order, 1, NULL);
-    assert_true(order_exhausted(&order));
-    order_new_epoch(&order, 9);
-    assert_false(order_exhausted(&order));
-    assert_int_equal(next(&order, 1, NULL), (uint64_t)9 << 32 | 1);
-    assert_true(order.proposed > last);
-}
-
-/* --- recent --- */
 
 static void push(struct recent *recent, uint64_t zxid, size_t len, uint64_t committed)
 {
@@ -144,10 +73,6 @@ static void proposed_entries_stay_until_withdrawn(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zxids_are_epoch_and_counter),
-        cmocka_unit_test(stamps_never_go_back),
-        cmocka_unit_test(withdrawn_zxids_are_given_again),
-        cmocka_unit_test(counter_runs_over_into_a_new_epoch),
         cmocka_unit_test(entries_are_found_by_zxid),
         cmocka_unit_test(old_entries_make_room),
         cmocka_unit_test(proposed_entries_stay_until_withdrawn),
