@@ -68,10 +68,14 @@ void tale_check_leader(struct tale *tale, const struct tale_node *node, uint32_t
     if (tale->leader_of_epoch[epoch] != 0)
         tale_wrong(tale, "%u leads epoch %u, which %u has led", node->id, epoch, tale->leader_of_epoch[epoch]);
     tale->leader_of_epoch[epoch] = node->id;
-    tale->epoch_began[epoch] = tale->truth.count;
+    /* A leader that was replaced before it heard the end of its own election may lack what came since. */
+    size_t before = tale->truth.count;
+    while (before > 0 && tale->truth.list[before - 1].zxid >> 32 >= epoch)
+        before--;
+    tale->epoch_began[epoch] = before;
     if (node->applied != node->log.count)
         tale_wrong(tale, "%u leads before it has applied its history", node->id);
-    if (node->applied < tale->truth.count)
+    if (node->applied < before)
         tale_wrong(tale, "%u leads epoch %u without %s, which is committed", node->id, epoch,
                    tale_zxid(tale->truth.list[node->applied].zxid));
 }

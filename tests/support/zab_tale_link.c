@@ -118,6 +118,15 @@ static struct tale_packet *copy_of(const struct tale_packet *packet)
     return copy;
 }
 
+/* Of what has been sent, now and then. */
+static void keep_stale(struct tale *tale, struct tale_pipe *pipe, const struct tale_packet *packet)
+{
+    if (pipe->stale != NULL && (tale->fixed || tale_draw(tale, 4) != 0))
+        return;
+    tale_packet_free(pipe->stale);
+    pipe->stale = copy_of(packet);
+}
+
 void tale_replay(struct tale *tale, uint32_t from, uint32_t to)
 {
     struct tale_packet *stale = tale->pipes[from][to].stale;
@@ -139,8 +148,8 @@ void tale_send(struct tale *tale, uint32_t from, uint32_t to, struct tale_packet
     }
     assert(copy != NULL);
     *copy = packet;
-    if (packet.list.count > 0 && packet.kind == PACKET_ZAB && pipe->stale == NULL)
-        pipe->stale = copy_of(&packet);
+    if (packet.list.count > 0 && packet.kind == PACKET_ZAB)
+        keep_stale(tale, pipe, &packet);
     copy->next = NULL;
     copy->due_ms = tale->now_ms + tale_delay(tale);
     if (pipe->last != NULL && copy->due_ms < pipe->last->due_ms)
