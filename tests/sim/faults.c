@@ -136,7 +136,7 @@ static void trouble_server(struct cluster *cluster, enum fault fault)
     else if (fault == BETWEEN_ACTIONS)
         server_crash_at_action(server, (unsigned)pick_between(cluster, 1, 40));
     else if (fault == PAUSE)
-        server_stall(server, heal_time(cluster) / 2);
+        server_stall(server, chance(cluster, 600) ? pick_between(cluster, 150, 900) * MS : heal_time(cluster) / 2);
     else if (fault == FLIP && disk_may_go(cluster, server))
         server_flip_bit(server);
     else if (fault == WIPE)

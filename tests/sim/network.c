@@ -288,13 +288,15 @@ static void run_deliver(struct cluster *cluster, struct event *event)
 {
     struct side *side = side_of(cluster, event->end, event->other);
     uint32_t link = (uint32_t)(event->tag >> 32), number = (uint32_t)event->tag;
-    if (!end_alive(cluster, event->end) || side->link != link || number <= side->received)
+    const struct packet *packet = event->load;
+    if (!end_alive(cluster, event->end) || side->link != link || (number <= side->received && !packet->urgent))
         return;
-    if (number != side->received + 1) {
+    if (number != side->received + 1 && !packet->urgent) {
         go_down(cluster, event->end, event->other);
         return;
     }
-    side->received = number;
+    if (!packet->urgent)
+        side->received = number;
     if (event->end < SERVERS_MAX)
         server_receive(cluster, event->end, event->other, event->load);
     else
@@ -310,11 +312,15 @@ void network_send(struct cluster *cluster, unsigned from, unsigned to, struct pa
         return;
     }
     struct event event = {.run = run_deliver, .end = to, .other = from, .load = packet, .drop = drop_packet};
-    event.tag = (uint64_t)side->link << 32 | ++side->sent;
+    event.tag = (uint64_t)side->link << 32 | (packet->urgent ? 0 : ++side->sent);
     bool lost = way_of(cluster, from, to)->cut ||
                 (config->loss_per_10000 != 0 && pick(cluster, 10000) < config->loss_per_10000);
     if (lost) {
         packet_unref(packet);
+        return;
+    }
+    if (packet->urgent) {
+        event_add(cluster, event, delay(cluster));
         return;
     }
     if (config->duplicate_per_mille != 0 && chance(cluster, config->duplicate_per_mille)) {

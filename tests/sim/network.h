@@ -11,6 +11,7 @@
 struct packet {
     unsigned refs;
     bool of_mount; /* between a mount and its replica: `message`; else `peer` */
+    bool urgent;   /* may overtake others on its link */
     union {
         struct message message;
         struct peer_message peer;

@@ -17,7 +17,7 @@ enum sim_bug {
     SIM_GAP_PROPOSED,             /* a number is proposed though the one before it was not */
     SIM_LEASE_BY_WALL_CLOCK,      /* a session's timeout is counted by a clock that jumps */
     SIM_NO_GRACE,                 /* a new leader grants no full timeouts */
-    SIM_ACKED_WHILE_CLOSING,      /* a heartbeat is acknowledged though the session's close is proposed */
+    SIM_HEARTBEAT_WITHOUT_QUORUM, /* a replica acknowledges heartbeats by its own word */
     SIM_BARRIER_WITHOUT_QUORUM,   /* a leader answers syncs by its own word */
     SIM_STREAM_UNCOMMITTED,       /* a mount is sent what is appended, not what is committed */
     SIM_EPOCHS_NOT_DURABLE,       /* epochs are promised, and forgotten with the process */

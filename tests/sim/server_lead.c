@@ -169,7 +169,7 @@ void lead_barrier_done(struct server *server, uint64_t token, uint64_t zxid)
             continue;
         server->barriers[i] = server->barriers[--server->barrier_count];
         const struct roster_session *session = find(server, barrier.session);
-        if (barrier.kind != ASK_HEARTBEAT || (session && (!session->closing || PLANTED(ACKED_WHILE_CLOSING))))
+        if (barrier.kind != ASK_HEARTBEAT || (session && !session->closing))
             answer(server, &barrier, zxid);
         return;
     }

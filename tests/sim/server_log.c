@@ -123,6 +123,17 @@ void log_truncate(struct server *server, uint64_t zxid)
 
 /* --- feeding followers --- */
 
+/* Sometimes a follower is given again what it has already: that must do no harm. */
+static uint64_t overlap(struct server *server, uint64_t zxid)
+{
+    size_t from = items_after(&server->log, zxid);
+    size_t back = chance(server->cluster, 150) ? (size_t)pick(server->cluster, 4) : 0;
+    for (; back > 0 && from > 1 && server->log.list[from - 1]->zxid >> 32 == server->log.list[from - 2]->zxid >> 32;
+         back--)
+        from--;
+    return from > 0 && server->log.list[from - 1]->zxid <= zxid ? server->log.list[from - 1]->zxid : zxid;
+}
+
 void feed_begin(struct server *server, const struct zab_action *action)
 {
     unsigned peer = action->peer - 1;
@@ -131,7 +142,7 @@ void feed_begin(struct server *server, const struct zab_action *action)
         violated(server->cluster, "Log", "replica %u is to feed %u from %llx, but its log begins at %llx", server->id,
                  peer + 1, (unsigned long long)action->zxid, (unsigned long long)server->log.floor);
     server->feeds[peer].on = true;
-    server->feeds[peer].after = action->zxid;
+    server->feeds[peer].after = action->snapshot ? action->zxid : overlap(server, action->zxid);
     if (action->snapshot)
         snap_feed(server, peer);
 }

@@ -143,6 +143,22 @@ static void judge(struct server *server, unsigned mount)
     }
 }
 
+/* --- answers --- */
+
+static void answer(struct server *server, const struct ask *ask, uint64_t zxid)
+{
+    struct message message = {.kind = MESSAGE_SYNCED};
+    if (ask->kind == ASK_SESSION) {
+        server->attachments[ask->mount].judge_zxid = zxid;
+        return;
+    }
+    if (ask->kind == ASK_HEARTBEAT)
+        message = (struct message){.kind = MESSAGE_HEARTBEAT_ACK, .heartbeat = ask->message.heartbeat};
+    else
+        message.sync = (struct message_sync){ask->message.sync.id, zxid};
+    tell(server, ask->mount, &message);
+}
+
 /* --- what mounts say --- */
 
 static void on_submit(struct server *server, unsigned mount, const struct message_submit *submit)
@@ -169,6 +185,8 @@ void mount_says(struct server *server, unsigned mount, const struct message *mes
         on_submit(server, mount, &message->submit);
         break;
     case MESSAGE_HEARTBEAT:
+        if (attachment->state == ATTACHED && PLANTED(HEARTBEAT_WITHOUT_QUORUM))
+            answer(server, &(struct ask){.kind = ASK_HEARTBEAT, .mount = mount, .message = *message}, 0);
         if (attachment->state == ATTACHED)
             ask(server, mount, ASK_HEARTBEAT, message);
         break;
@@ -190,22 +208,6 @@ void mounts_link(struct server *server, unsigned mount, bool up)
 {
     forget_asks(server, mount);
     server->attachments[mount] = (struct attachment){.state = up ? FRESH : GONE};
-}
-
-/* --- answers --- */
-
-static void answer(struct server *server, const struct ask *ask, uint64_t zxid)
-{
-    struct message message = {.kind = MESSAGE_SYNCED};
-    if (ask->kind == ASK_SESSION) {
-        server->attachments[ask->mount].judge_zxid = zxid;
-        return;
-    }
-    if (ask->kind == ASK_HEARTBEAT)
-        message = (struct message){.kind = MESSAGE_HEARTBEAT_ACK, .heartbeat = ask->message.heartbeat};
-    else
-        message.sync = (struct message_sync){ask->message.sync.id, zxid};
-    tell(server, ask->mount, &message);
 }
 
 void mounts_answer(struct server *server, uint64_t tag, uint64_t zxid)

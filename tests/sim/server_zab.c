@@ -69,10 +69,13 @@ void lose_peer(struct server *server, unsigned peer)
     zab_happens(server, (struct zab_event){.kind = ZAB_LINK_DOWN, .peer = peer + 1});
 }
 
+/* Pings may overtake what else is on its way, as in the mesh. */
 static void send_zab(struct server *server, const struct zab_action *action)
 {
     struct peer_message message = {.kind = PEER_ZAB, .zab = action->message};
-    say(server, action->peer - 1, &message, NULL, 0);
+    struct packet *packet = packet_of_peer(&message, NULL, 0);
+    packet->urgent = action->message.kind == ZAB_PING || action->message.kind == ZAB_PONG;
+    network_send(server->cluster, server->index, action->peer - 1, packet);
 }
 
 static void carry_out_one(struct server *server, const struct zab_action *action)
