@@ -308,7 +308,8 @@ void follower_tick(struct zab *zab)
 {
     struct peer *leader = peer_of(zab, zab->leader);
     bool silent = zab->run_ms - leader->heard_ms >= zab->timing.silence_ms;
-    bool stuck = zab->phase != ZAB_BROADCAST && zab->run_ms - zab->progress_ms >= zab->timing.phase_ms;
+    /* Once it has acknowledged it only waits for the others, and the leader's pings say that there is sense in it. */
+    bool stuck = !zab->acknowledged && zab->run_ms - zab->progress_ms >= zab->timing.phase_ms;
     if (silent) /* most likely it is dead: do not wait for its vote either */
         refuse(zab, leader, ERR_UNREACHABLE);
     else if (stuck)
@@ -320,7 +321,7 @@ uint64_t follower_deadline(const struct zab *zab)
     uint64_t deadline = zab->progress_ms + zab->timing.phase_ms;
     for (size_t i = 0; i < zab->peer_count; i++) {
         uint64_t silence = zab->peers[i].heard_ms + zab->timing.silence_ms;
-        if (zab->peers[i].id == zab->leader && (zab->phase == ZAB_BROADCAST || silence < deadline))
+        if (zab->peers[i].id == zab->leader && (zab->acknowledged || silence < deadline))
             deadline = silence;
     }
     return deadline;

@@ -139,12 +139,17 @@ static void synchronise(struct zab *zab, struct peer *peer)
 void zab_snapshot_begun(struct zab *zab, uint32_t id, uint64_t zxid, struct zab_update *update)
 {
     struct peer *peer = peer_of(zab, id);
-    assert(peer != NULL && zxid <= history_last(&zab->history));
+    assert(peer != NULL);
     if (zab->role != ZAB_LEADING || peer->stage != SYNCING || !peer->fed || peer->told)
         return; /* it has gone meanwhile */
-    assert(zxid > peer->last && zxid <= zab->committed);
+    assert(zxid <= zab->committed);
     zab->out = update;
-    send_sync(zab, peer, ZAB_SNAP, zxid);
+    if (zxid > peer->last) {
+        send_sync(zab, peer, ZAB_SNAP, zxid);
+    } else { /* what it told of its history changed meanwhile, and does not fit any more */
+        emit_drop(zab, peer, ERR_INVALID);
+        election_unlinked(zab, peer);
+    }
     zab->out = NULL;
 }
 

@@ -8,18 +8,17 @@
  * the caller moves them.
  *
  * The caller's part:
- *  - links to peers are FIFO, without gaps while they last; it reports each ZAB_LINK_UP and ZAB_LINK_DOWN;
+ *  - links to peers are FIFO, without gaps while they last; only PING and PONG may overtake. It reports each
+ *    ZAB_LINK_UP and ZAB_LINK_DOWN. All fields of a message travel with every kind;
  *  - it steps ZAB_TICK at zab_deadline at the latest (after what has arrived by then);
- *  - after ZAB_FEED it sends that peer, in ENTRIES messages, everything its log has after that zxid, then each entry as
- *    it is appended (also before it is durable here), until ZAB_UNFEED or the link's end;
+ *  - after ZAB_FEED it sends that peer, in ENTRIES messages, everything its log has after that zxid, then each entry
+ *    as it is appended (also before it is durable here), until ZAB_UNFEED or the link's end;
  *  - appended entries are synced in batches, then ZAB_DURABLE (never for something withdrawn since);
- *  - only what ZAB_COMMITTED named is applied. It is durable here then, and may come before ZAB_ROLE: a follower that
- *    catches up applies as it goes. After ZAB_WITHDRAWN or a truncation nothing applied is undone;
- *  - a snapshot on its way to a follower: each chunk that comes, and each step of writing it, is a ZAB_HEARD there;
- * what comes from the leader after the snapshot is received here after ZAB_SNAPSHOT_DONE. On ZAB_ROLE LOOKING and on
- * the link's end a part of a snapshot is thrown away;
- *  - PING and PONG may overtake other messages of their link, nothing else may;
- *  - all fields of a message travel with every kind.
+ *  - only what ZAB_COMMITTED named is applied. It is durable here then. It may come before ZAB_ROLE (a follower that
+ *    catches up applies as it goes), and nothing applied is ever undone;
+ *  - a snapshot on its way to a follower: each chunk that comes there, and each step of writing it, is a ZAB_HEARD.
+ *    What the leader sent after the snapshot is received after ZAB_SNAPSHOT_DONE (PING at once: the leader waits for
+ *    its PONG). On ZAB_ROLE LOOKING and on the link's end what there is of a snapshot is thrown away.
  * Times are milliseconds of the caller's monotonic clock. */
 #ifndef PACT_ZAB_H
 #define PACT_ZAB_H
@@ -100,7 +99,8 @@ enum zab_event_kind {
     ZAB_SNAPSHOT_DONE = 6, /* zxid: the snapshot the leader sent is durable, and loaded; the history ends there */
     ZAB_WITHDRAWN = 7,     /* zxid: the disk is full; the log ends there now, what was appended after it is gone */
     ZAB_SPACE = 8,         /* the disk has space again */
-    ZAB_BARRIER = 9,       /* token: is this replica still the leader, after now? At most ZAB_BARRIERS at once */
+    ZAB_BARRIER = 9,       /* token: is this replica still the leader, after now? At most ZAB_BARRIERS at once.
+                              Of another than the leader in ZAB_BROADCAST it is forgotten */
     ZAB_NAMED = 10,        /* an entry naming this replica's incarnation is committed and applied: it may vote */
     ZAB_PURGED = 11,       /* zxid: the log begins after it now; peers behind it need a snapshot. (A peer being fed from
                               there: the caller resets its link) */
