@@ -63,6 +63,19 @@ static void purge_marks(struct store *store)
     store->mark_count = kept;
 }
 
+/* The last entry that counts of those before the first segment: not one that was truncated since. */
+static uint64_t base_before_first(const struct store *store)
+{
+    const struct segment *first = &store->segments[0];
+    uint64_t base = first->after;
+    for (size_t i = 0; i < store->mark_count; i++) {
+        const struct mark *mark = &store->marks[i];
+        if (!mark->restart && mark->batch >= first->points[0].batch && mark->zxid < base)
+            base = mark->zxid;
+    }
+    return base;
+}
+
 static int purge_first_segment(struct store *store)
 {
     char name[NAME_BYTES];
@@ -75,8 +88,9 @@ static int purge_first_segment(struct store *store)
     store->segment_count--;
     store->tail--;
     memmove(store->segments, store->segments + 1, store->segment_count * sizeof store->segments[0]);
-    if (store->segments[0].after > store->base)
-        store->base = store->segments[0].after;
+    uint64_t base = base_before_first(store);
+    if (base > store->base)
+        store->base = base;
     purge_marks(store);
     return ERR_OK;
 }

@@ -4,7 +4,8 @@
  * marks that the log holds are kept in memory. An entry is void if a mark of a later batch says so. Zxids of entries
  * that are not void ascend; those of index points and of segments' `after` need not. But each of these was the last
  * zxid when it was taken, so every entry before it that counts now is at or below it: reading may begin at any point
- * whose `after` is at or below the zxid wanted, and the last such point is the best. */
+ * whose `after` is at or below the zxid wanted, and the last such point is the best; and at the first point for any
+ * zxid from the log's base on. */
 #include "replica/store/internal.h"
 
 #include <stdlib.h>
@@ -16,6 +17,8 @@ static void add_mark(struct store *store, uint64_t batch, uint64_t zxid, bool re
     for (size_t i = 0; i < store->segment_count; i++)
         if (restart || store->segments[i].first > zxid)
             store->segments[i].first = 0;
+    if (!restart && store->base > zxid)
+        store->base = zxid; /* recovery: what the oldest segment came after is void itself */
 }
 
 void log_truncated(struct store *store, uint64_t batch, uint64_t zxid)
@@ -46,7 +49,9 @@ const struct index_point *log_point(struct store *store, uint64_t after, struct 
             if ((*segment)->points[p].after <= after)
                 return &(*segment)->points[p];
     }
-    return NULL;
+    /* What the oldest segment came after was truncated later: the first point is the one. */
+    *segment = store->segments;
+    return (*segment)->point_count > 0 ? (*segment)->points : NULL;
 }
 
 /* The newest entry at or below zxid, or the log's base. */
