@@ -178,6 +178,7 @@ static void purged(struct server *server)
         return;
     server->purged = base;
     items_trim(&server->log, base);
+    NOTE(server, "%u: its log begins after %llx now", server->id, (unsigned long long)base);
     for (unsigned peer = 0; peer < server->cluster->server_count; peer++)
         if (server->feeds[peer].on && server->feeds[peer].after < base)
             lose_peer(server, peer);
