@@ -285,8 +285,7 @@ static bool sane(struct zab *zab, const struct zab_message *message)
 void election_receive(struct zab *zab, struct peer *peer, const struct zab_message *message)
 {
     if (!sane(zab, message)) {
-        emit_drop(zab, peer, ERR_INVALID);
-        election_unlinked(zab, peer);
+        zab_refuse(zab, peer, ERR_INVALID);
         return;
     }
     if (zab->role == ZAB_FOLLOWING && message->role == ZAB_FOLLOWING && peer->id == zab->leader) {

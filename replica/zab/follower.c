@@ -48,13 +48,6 @@ void follower_leave(struct zab *zab)
     election_start(zab);
 }
 
-/* The leader contradicts itself or this history: the link is begun anew, and the protocol with it. */
-static void refuse(struct zab *zab, struct peer *leader, int code)
-{
-    emit_drop(zab, leader, code);
-    follower_leave(zab);
-}
-
 /* "Upon receiving NEWEPOCH(e') with f.p < e': f.p ← e', send ACK-E(f.a, h_f)." An epoch that was accepted before is
  * followed too, but the promise in it may have gone to another leader: that acknowledgement does not count. */
 static void receive_new_epoch(struct zab *zab, const struct zab_message *message)
@@ -152,7 +145,7 @@ static void receive_sync(struct zab *zab, struct peer *leader, const struct zab_
     else if (message->sync == ZAB_SNAP && message->zxid > last)
         zab->snapshot = message->zxid; /* until it is durable and loaded nothing here changes: see ZAB_SNAPSHOT_DONE */
     else
-        refuse(zab, leader, ERR_INVALID);
+        zab_refuse(zab, leader, ERR_INVALID);
 }
 
 static void receive_new_leader(struct zab *zab, const struct zab_message *message)
@@ -212,7 +205,7 @@ static void receive_entries(struct zab *zab, struct peer *leader, const struct z
     if (!zab->in_step && !ZAB_BUG(OLD_ENTRY))
         return; /* of an older attempt */
     if (!entries_fit(zab, message) && !ZAB_BUG(OLD_ENTRY)) {
-        refuse(zab, leader, ERR_INVALID);
+        zab_refuse(zab, leader, ERR_INVALID);
         return;
     }
     progress(zab);
@@ -311,7 +304,7 @@ void follower_tick(struct zab *zab)
     /* Once it has acknowledged it only waits for the others, and the leader's pings say that there is sense in it. */
     bool stuck = !zab->acknowledged && zab->run_ms - zab->progress_ms >= zab->timing.phase_ms;
     if (silent) /* most likely it is dead: do not wait for its vote either */
-        refuse(zab, leader, ERR_UNREACHABLE);
+        zab_refuse(zab, leader, ERR_UNREACHABLE);
     else if (stuck)
         follower_leave(zab);
 }

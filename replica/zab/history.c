@@ -68,6 +68,19 @@ uint64_t history_below(const struct history *history, uint64_t zxid)
     return history->floor;
 }
 
+int64_t history_after(const struct history *history, uint64_t zxid)
+{
+    int64_t count = 0;
+    if (zxid < history->floor)
+        return -1;
+    for (size_t i = history->count; i-- > 0 && run_last(&history->runs[i]) > zxid;) {
+        const struct zab_run *run = &history->runs[i];
+        uint32_t before = run_first(run) > zxid ? run->first - 1 : ZXID_COUNTER(zxid);
+        count += run->last - before;
+    }
+    return count;
+}
+
 bool history_has(const struct history *history, uint64_t zxid)
 {
     return history_below(history, zxid) == zxid;

@@ -25,6 +25,8 @@ uint64_t history_last(const struct history *history);
 bool history_has(const struct history *history, uint64_t zxid); /* asserts zxid ≥ floor */
 /* The largest zxid of the history that is ≤ zxid; asserts zxid ≥ floor. */
 uint64_t history_below(const struct history *history, uint64_t zxid);
+/* How many entries it has after zxid; -1: it does not reach back so far. */
+int64_t history_after(const struct history *history, uint64_t zxid);
 /* Whether an entry `first` may follow one that is `previous`: the next counter of its epoch, or a later epoch's first.
  */
 bool history_follows(uint64_t previous, uint64_t first);

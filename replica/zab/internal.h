@@ -161,6 +161,8 @@ uint64_t follower_deadline(const struct zab *zab);
 void zab_deliver(struct zab *zab); /* ZAB_COMMITTED as far as the commit point and the own disk allow */
 /* (epoch, zxid) as the paper orders histories. */
 bool zab_newer(uint32_t epoch, uint64_t zxid, uint32_t than_epoch, uint64_t than_zxid);
+/* The link to a peer that contradicts itself or this history, or is silent, is begun anew, and the protocol with it. */
+void zab_refuse(struct zab *zab, struct peer *peer, int code);
 bool zab_alone(const struct zab *zab); /* an ensemble of one */
 
 #endif

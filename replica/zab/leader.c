@@ -61,8 +61,7 @@ void leader_start(struct zab *zab)
 void leader_remember(struct zab *zab, struct peer *peer, const struct zab_message *info)
 {
     if (info->epoch >= EPOCH_LIMIT) {
-        emit_drop(zab, peer, ERR_INVALID);
-        election_unlinked(zab, peer);
+        zab_refuse(zab, peer, ERR_INVALID);
         return;
     }
     peer->stage = ASKING;
@@ -147,8 +146,7 @@ void zab_snapshot_begun(struct zab *zab, uint32_t id, uint64_t zxid, struct zab_
     if (zxid > peer->last) {
         send_sync(zab, peer, ZAB_SNAP, zxid);
     } else { /* what it told of its history changed meanwhile, and does not fit any more */
-        emit_drop(zab, peer, ERR_INVALID);
-        election_unlinked(zab, peer);
+        zab_refuse(zab, peer, ERR_INVALID);
     }
     zab->out = NULL;
 }
@@ -193,8 +191,7 @@ static void receive_ack_epoch(struct zab *zab, struct peer *peer, const struct z
     if (zab->term == 0 || (!again && (peer->stage != INVITED || message->round != peer->attempt)))
         return; /* out of phase */
     if (ZXID_EPOCH(message->zxid) > zab->term) {
-        emit_drop(zab, peer, ERR_INVALID); /* of an epoch that has not been */
-        election_unlinked(zab, peer);
+        zab_refuse(zab, peer, ERR_INVALID); /* of an epoch that has not been */
         return;
     }
     peer->attempt = message->round;

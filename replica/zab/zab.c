@@ -69,6 +69,12 @@ void zab_deliver(struct zab *zab)
     emit(zab, ZAB_COMMITTED)->zxid = to;
 }
 
+void zab_refuse(struct zab *zab, struct peer *peer, int code)
+{
+    emit_drop(zab, peer, code);
+    election_unlinked(zab, peer);
+}
+
 static struct zab_timing timing_of(struct zab_timing timing)
 {
     timing.ping_ms = timing.ping_ms != 0 ? timing.ping_ms : ZAB_PING_MS;
@@ -397,6 +403,11 @@ uint64_t zab_committed(const struct zab *zab)
 bool zab_voter(const struct zab *zab)
 {
     return zab->epochs.voter;
+}
+
+int64_t zab_behind(const struct zab *zab, uint64_t zxid)
+{
+    return history_after(&zab->history, zxid);
 }
 
 size_t zab_peers(const struct zab *zab, struct zab_peer_status *list, size_t capacity)

@@ -218,6 +218,8 @@ struct zab_peer_status {
     bool linked, following, synchronised, voter;
     uint64_t durable; /* as it last said */
 };
+/* How many entries of this replica's history come after zxid; -1: it does not reach back so far. */
+int64_t zab_behind(const struct zab *zab, uint64_t zxid);
 /* The peers as the leader sees them (of a follower: only `linked`). Returns how many were filled in. */
 size_t zab_peers(const struct zab *zab, struct zab_peer_status *list, size_t capacity);
 
