@@ -100,6 +100,9 @@ static Pact__Member *pack_member(struct arena *arena, const struct message_membe
     to->role = pack_bytes(from->role);
     to->address = pack_bytes(from->address);
     to->zxid = from->zxid;
+    to->lag = from->lag;
+    to->reachable = from->reachable;
+    to->state_version_max = from->state_version_max;
     return to;
 }
 
@@ -236,7 +239,10 @@ static bool unpack_members(struct arena *arena, const Pact__Status *from, struct
         members[i] = (struct message_member){.id = member->id,
                                              .role = unpack_bytes(member->role),
                                              .address = unpack_bytes(member->address),
-                                             .zxid = member->zxid};
+                                             .zxid = member->zxid,
+                                             .lag = member->lag,
+                                             .reachable = member->reachable,
+                                             .state_version_max = member->state_version_max};
     }
     to->members = members;
     to->member_count = from->n_members;

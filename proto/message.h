@@ -90,6 +90,9 @@ struct message_member {
     struct bytes role; /* "leader", "follower", "unreachable" … */
     struct bytes address;
     uint64_t zxid;
+    int64_t lag;                /* entries behind the leader; -1: not known */
+    bool reachable;             /* by the replica that answers */
+    uint32_t state_version_max; /* it can apply; 0: not known */
 };
 
 struct message_status {

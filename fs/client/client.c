@@ -219,6 +219,15 @@ void client_sync(struct client *client, client_done done, void *arg)
         refuse(code, done, arg);
 }
 
+void client_ask(struct client *client, client_told told, void *arg)
+{
+    pthread_mutex_lock(&client->mutex);
+    ask_add(&client->asks, client_now_ms() + ASK_TIMEOUT_MS, told, arg);
+    client_send_ask(client);
+    client_wake(client);
+    pthread_mutex_unlock(&client->mutex);
+}
+
 /* --- reading --- */
 
 const struct state *client_lock(struct client *client)

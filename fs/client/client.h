@@ -6,6 +6,8 @@
 #ifndef PACT_CLIENT_H
 #define PACT_CLIENT_H
 
+#include <stdio.h>
+
 #include "proto/message.h"
 #include "replica/net/link.h"
 #include "replica/state/state.h"
@@ -98,6 +100,13 @@ struct client_info {
     int refusal;      /* why the last attempt to attach failed (enum error); ERR_OK while attached */
 };
 void client_info(struct client *client, struct client_info *info);
+
+/* Asks the replica this client is connected to, attached or not, for its STATUS: told is called once, in the client
+ * thread without a lock, within about a second; status is borrowed, NULL: no replica answers. Must not wait. */
+typedef void (*client_told)(void *arg, const struct message_status *status);
+void client_ask(struct client *client, client_told told, void *arg);
+/* The table of its members. */
+void status_print_members(FILE *to, const struct message_status *status);
 
 /* One STATUS exchange with the server at `address`, without a session. The answer is encoded into `reply` (decode it
  * with decode_message). */

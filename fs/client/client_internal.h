@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "fs/client/ask.h"
 #include "fs/client/inbox.h"
 #include "fs/client/learner.h"
 #include "fs/client/servers.h"
@@ -18,6 +19,9 @@
 
 enum {
     CLIENT_PATIENCE_MS = 300, /* with several servers: one whose link is not up by then is left for the next */
+    CLIENT_AVOID_MS = 500,    /* and tried again after this, if others are there */
+    CLIENT_WATCH_MS = 50, /* with several servers: how often a link that is up is looked at: its end shows only so */
+    CLIENT_SILENCE_MS = 1000, /* … and of own running time, until a silent one is left (LINK_PING_MS is half of it) */
     CLIENT_LOOK_MS = 10,      /* how often a link that is not up is looked at … */
     CLIENT_EAGER_MS = 10000,  /* … while it is not up for longer than this; then when the link itself wants */
     CLIENT_SLEEP_MS = 1000,   /* the longest sleep */
@@ -37,12 +41,16 @@ struct client {
     struct learner_output delivering;
     struct servers servers;
     uint64_t dialed_ms;
+    bool up;                      /* the link, as last seen */
+    uint64_t watched_ms;          /* when that was */
+    uint64_t received, silent_ms; /* of the link that is up: genuine frames; own running time since the last */
 
     pthread_mutex_t mutex;
     pthread_cond_t moved; /* ready, refusal or link changed (client_wait_ready) */
     struct learner *learner;
     struct learner_output output;     /* of the last call, being carried out */
     struct learner_output deliveries; /* completions and state changes not yet told */
+    struct ask *asks;                 /* not answered yet */
     struct inbox inbox;               /* what the link reported, not yet taken in */
     struct buffer encoded;
     struct dial *dial;     /* NULL: none now */
@@ -62,6 +70,8 @@ uint64_t client_now_ms(void); /* CLOCK_BOOTTIME: a suspended machine's session g
 
 /* With the mutex held: does what the learner's call asked for; completions are put off to the client thread. */
 void client_carry_out(struct client *client);
+/* With the mutex held: sends STATUS, if the link is up. */
+void client_send_ask(struct client *client);
 /* With the mutex held: wakes the client thread if there is something for it to do. */
 void client_wake(struct client *client);
 

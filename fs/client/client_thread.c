@@ -37,17 +37,22 @@ static void drop_link(struct client *client, int code, uint32_t delay_ms)
 }
 
 /* What can't be sent is lost with the link: the learner sends it again on the next. */
-static void send_message(struct client *client, const struct learner_action *action, uint64_t now_ms)
+static void send_message(struct client *client, const struct message *message, bool urgent, uint64_t now_ms)
 {
     if (client->dial == NULL || client->attached != client->link)
         return;
-    int code = encode_message(&action->send, &client->encoded);
+    int code = encode_message(message, &client->encoded);
     assert(code == ERR_OK); /* requests were measured when they were encoded */
     struct link *link = dial_link(client->dial);
-    if (action->kind == LEARNER_SEND_URGENT)
+    if (urgent)
         link_send_urgent(link, client->encoded.at, client->encoded.len, now_ms);
     else
         link_send(link, client->encoded.at, client->encoded.len, now_ms);
+}
+
+void client_send_ask(struct client *client)
+{
+    send_message(client, &(struct message){.kind = MESSAGE_STATUS}, false, client_now_ms());
 }
 
 static void put_off(struct client *client, const struct learner_action *action)
@@ -66,7 +71,7 @@ void client_carry_out(struct client *client)
     for (size_t i = 0; i < client->output.count; i++) {
         const struct learner_action *action = &client->output.list[i];
         if (action->kind == LEARNER_SEND || action->kind == LEARNER_SEND_URGENT)
-            send_message(client, action, now_ms);
+            send_message(client, &action->send, action->kind == LEARNER_SEND_URGENT, now_ms);
         else if (action->kind == LEARNER_DROP_LINK)
             drop_link(client, action->drop.code, action->drop.delay_ms);
         else
@@ -179,6 +184,14 @@ static void load_end(struct client *client)
 
 /* --- the link --- */
 
+static void answer_asks(struct client *client, const struct message_status *status)
+{
+    pthread_mutex_lock(&client->mutex);
+    struct ask *taken = ask_take(&client->asks, UINT64_MAX);
+    pthread_mutex_unlock(&client->mutex);
+    ask_tell(taken, status);
+}
+
 static void on_message(struct client *client, struct bytes bytes)
 {
     struct message message;
@@ -186,6 +199,10 @@ static void on_message(struct client *client, struct bytes bytes)
     int code = decode_message(bytes, client->arena, &message);
     if (code != ERR_OK) {
         broken(client, code);
+        return;
+    }
+    if (message.kind == MESSAGE_STATUS_REPLY) {
+        answer_asks(client, &message.status);
         return;
     }
     pthread_mutex_lock(&client->mutex);
@@ -209,6 +226,8 @@ static void on_up(struct client *client, uint64_t link)
     tree_load_stop(&client->tree);
     pthread_mutex_lock(&client->mutex);
     client->attached = link;
+    if (client->asks != NULL)
+        client_send_ask(client); /* before ATTACH: after a refusal nothing is answered */
     learner_up(client->learner, client_now_ms(), nonce, secret, &client->output);
     finish_call(client);
 }
@@ -287,6 +306,7 @@ static void hang_up(struct client *client, uint64_t delay_ms)
     pthread_mutex_unlock(&client->mutex);
     if (dial != NULL)
         dial_close(dial);
+    client->up = false;
     uint64_t now_ms = client_now_ms();
     servers_current(&client->servers)->not_before_ms = now_ms + delay_ms;
     servers_next(&client->servers, now_ms);
@@ -312,6 +332,37 @@ static void dial_server(struct client *client, uint64_t now_ms)
         hang_up(client, LEARNER_REFUSED_MS);
 }
 
+/* A replica that hangs, or whose host is gone, sends nothing; one that lives pings. Of the time between two looks only
+ * so much counts: that in which this process did not run is not the replica's silence. */
+static bool is_silent(struct client *client, uint64_t now_ms)
+{
+    const uint64_t received = link_received(dial_link(client->dial)), passed_ms = now_ms - client->watched_ms;
+    if (!client->up || received != client->received)
+        client->silent_ms = 0;
+    else
+        client->silent_ms += passed_ms < 2 * CLIENT_WATCH_MS ? passed_ms : 2 * CLIENT_WATCH_MS;
+    client->received = received;
+    return client->silent_ms >= CLIENT_SILENCE_MS;
+}
+
+/* With the mutex held, after the link has run. True: there are other servers, and this one is to be left for them. */
+static bool is_to_be_left(struct client *client, uint64_t now_ms)
+{
+    const bool several = client->servers.count > 1, up = link_state(dial_link(client->dial)) == LINK_UP;
+    bool leave = client->up && !up;
+    if (up)
+        client->dialed_ms = now_ms;
+    else if (now_ms - client->dialed_ms >= CLIENT_PATIENCE_MS)
+        leave = true;
+    if (several && up && is_silent(client, now_ms)) {
+        dial_down(client, ERR_UNREACHABLE);
+        leave = true;
+    }
+    client->up = up;
+    client->watched_ms = now_ms;
+    return several && leave;
+}
+
 /* One turn of the link. Returns when it wants the next. */
 static uint64_t run_link(struct client *client)
 {
@@ -322,16 +373,19 @@ static uint64_t run_link(struct client *client)
         return servers_current(&client->servers)->not_before_ms;
     pthread_mutex_lock(&client->mutex);
     due_ms = dial_run(client->dial, now_ms);
-    bool up = link_state(dial_link(client->dial)) == LINK_UP;
+    const bool leave = is_to_be_left(client, now_ms);
     pthread_mutex_unlock(&client->mutex);
-    if (up)
-        client->dialed_ms = now_ms;
-    uint64_t trying_ms = now_ms - client->dialed_ms;
-    if (trying_ms >= CLIENT_PATIENCE_MS && client->servers.count > 1)
-        hang_up(client, 0);
-    if (!up && trying_ms < CLIENT_EAGER_MS && due_ms > now_ms + CLIENT_LOOK_MS)
-        due_ms = now_ms + CLIENT_LOOK_MS; /* a connection that comes up shows only when one looks */
-    return due_ms;
+    if (leave) {
+        hang_up(client, CLIENT_AVOID_MS);
+        return now_ms;
+    }
+    /* That a connection has come up, or ended, shows only when one looks. */
+    uint64_t look_ms = UINT64_MAX;
+    if (client->up && client->servers.count > 1)
+        look_ms = now_ms + CLIENT_WATCH_MS;
+    else if (!client->up && now_ms - client->dialed_ms < CLIENT_EAGER_MS)
+        look_ms = now_ms + CLIENT_LOOK_MS;
+    return due_ms < look_ms ? due_ms : look_ms;
 }
 
 /* --- the loop --- */
@@ -341,7 +395,9 @@ static bool tick(struct client *client)
     pthread_mutex_lock(&client->mutex);
     learner_tick(client->learner, client_now_ms(), &client->output);
     bool closed = learner_closed(client->learner);
+    struct ask *late = ask_take(&client->asks, closed ? UINT64_MAX : client_now_ms());
     finish_call(client);
+    ask_tell(late, NULL);
     deliver(client); /* also what other threads' calls put off */
     return !closed;
 }
@@ -354,6 +410,7 @@ static void sleep_until_due(struct client *client, uint64_t due_ms)
     bool busy = client->deliveries.count > 0 || client->inbox.len > 0 || client->dropped;
     uint64_t deadline_ms = learner_deadline(client->learner), now_ms = client_now_ms();
     due_ms = deadline_ms < due_ms ? deadline_ms : due_ms;
+    due_ms = ask_deadline(client->asks) < due_ms ? ask_deadline(client->asks) : due_ms;
     uint64_t wait_ms = due_ms > now_ms ? due_ms - now_ms : 0;
     wait_ms = wait_ms < CLIENT_SLEEP_MS ? wait_ms : CLIENT_SLEEP_MS;
     client->sleep_until = busy ? 0 : now_ms + wait_ms;

@@ -1,5 +1,6 @@
 #include "fs/mount/control.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -136,15 +137,43 @@ static void say_session(struct mount *mount, struct text *text)
     say_events(mount, text);
 }
 
-static void say_ensemble(struct mount *mount, struct text *text)
+/* What the mount itself knows. */
+static void print_mount(FILE *to, const struct client_info *info, const struct message_status *status)
 {
+    fprintf(to, "server %s\nstate %s\nreplica %" PRIu32 "\n", info->server, state_name(info->state), info->replica);
+    fprintf(to, "leader %" PRIu32 "\napplied 0x%" PRIx64 "\ncluster ", status ? status->leader : 0, info->applied);
+    for (size_t i = 0; i < CLUSTER_ID_BYTES; i++)
+        fprintf(to, "%02x", info->cluster[i]);
+    fputc('\n', to);
+}
+
+/* And what its replica answers. */
+static void print_status(FILE *to, const struct message_status *status)
+{
+    fprintf(to, "epoch %" PRIu32 "\nzxid 0x%" PRIx64 "\nstate_version %" PRIu32 "\n", status->epoch, status->zxid,
+            status->state_version);
+    fprintf(to, "sessions %" PRIu64 "\nmounts %" PRIu64 "\nversion %.*s\n\n", status->sessions, status->mounts,
+            (int)status->version.len, (const char *)status->version.at);
+    status_print_members(to, status);
+}
+
+struct data *control_ensemble(struct mount *mount, const struct message_status *status)
+{
+    char *text = NULL;
+    size_t len = 0;
     struct client_info info;
     client_info(mount->client, &info);
-    say(text, "server %s\nreplica %" PRIu32 "\nleader %" PRIu32 "\napplied 0x%" PRIx64 "\ncluster ", info.server,
-        info.replica, info.leader, info.applied);
-    for (size_t i = 0; i < CLUSTER_ID_BYTES; i++)
-        say(text, "%02x", info.cluster[i]);
-    say(text, "\n");
+    FILE *to = open_memstream(&text, &len);
+    assert(to);
+    print_mount(to, &info, status);
+    if (status)
+        print_status(to, status);
+    else
+        fputs("\nno replica answers\n", to);
+    fclose(to);
+    struct data *data = data_new(text, len);
+    free(text);
+    return data;
 }
 
 /* The texts that the directory's znode gives. */
@@ -176,8 +205,6 @@ int control_text(struct mount *mount, fuse_ino_t ino, struct data **data)
         return ERR_NO_NODE;
     if (kind == CONTROL_SESSION)
         say_session(mount, &text);
-    else if (kind == CONTROL_ENSEMBLE)
-        say_ensemble(mount, &text);
     if (kind != CONTROL_DATA)
         *data = data_new(text.at, text.len);
     return ERR_OK;

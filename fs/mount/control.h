@@ -34,8 +34,10 @@ const char *control_name(const struct mount *mount, uint64_t id, enum control ki
 int control_attr(struct mount *mount, fuse_ino_t ino, struct stat *attr);
 void control_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t ino);
 
-/* The content of a control file now, as data (a count for the caller). */
+/* The content of a control file now, as data (a count for the caller). Of `ensemble` nothing: its replica is asked. */
 int control_text(struct mount *mount, fuse_ino_t ino, struct data **text);
+/* The content of `ensemble`; NULL: no replica answers. A count for the caller. */
+struct data *control_ensemble(struct mount *mount, const struct message_status *status);
 
 /* Whether a text can be written to a control file. */
 int control_check(enum control kind, const struct data *text);

@@ -113,6 +113,7 @@ static size_t push_change(struct ghosts *ghosts, push_function *to_queue, const 
     }
     bool replaced = change->kind == CHANGE_DELETE && change->replaced && next && next->kind == CHANGE_RENAME;
     struct ghost_change ghost = ghost_of(replaced ? next : change);
+    ghost.own = changes->session && changes->session == ghosts->mount->own_session;
     if (!set_kind(replaced ? next : change, &ghost) || !set_root(ghosts->mount, &ghost))
         return 1;
     if (replaced) {

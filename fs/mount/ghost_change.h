@@ -28,6 +28,7 @@ struct ghost_change {
     uint64_t other;     /* RENAME: the znode it replaces, or 0; EXCHANGE: the one at to_name */
     enum node_kind other_kind;
     bool data;     /* CREATE: with content, which is announced too */
+    bool own;      /* DATA: committed through this mount, whose kernel raises all but the MODIFY after it */
     uint64_t size; /* DATA, CREATE: bytes now */
     const char *name, *to_name;
 };

@@ -168,6 +168,7 @@ static bool coalesce(struct ghost_queue *queue, const struct ghost_change *chang
     if (change->kind == GHOST_DATA) {
         job->job.change.data = true;
         job->job.change.size = change->size;
+        job->job.change.own &= change->own;
     }
     queue->coalesced++;
     return true;

@@ -86,6 +86,32 @@ static void open_now(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         io_close(mount, fi->fh);
 }
 
+static void finish_ask(void *arg, const struct message_status *status)
+{
+    struct call *call = arg;
+    struct data *text = control_ensemble(call->mount, status);
+    struct handle *handle = handle_new(call->mount, call->fi.fh, false, text);
+    data_unref(text);
+    if (!handle) {
+        reply_code(call->req, ERR_TOO_MANY);
+    } else {
+        call->fi.fh = handle->fh;
+        call->fi.direct_io = 1;
+        if (fuse_reply_open(call->req, &call->fi))
+            io_close(call->mount, call->fi.fh);
+    }
+    call_free(call);
+}
+
+/* What it says is asked at each open. */
+static void open_ensemble(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
+{
+    struct call *call = call_new(req, NULL);
+    call->fi = *fi;
+    call->fi.fh = ino; /* until it is opened */
+    client_ask(call->mount->client, finish_ask, call);
+}
+
 static void finish_sync_open(struct call *call, const struct result *result)
 {
     if (result->code)
@@ -99,6 +125,10 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct mount *mount = mount_of(req);
     if (mount_ghost(mount, req)) {
         ghost_open(mount, req, ino, fi);
+        return;
+    }
+    if (control_is(ino) && control_kind(ino) == CONTROL_ENSEMBLE && !is_write(fi->flags)) {
+        open_ensemble(req, ino, fi);
         return;
     }
     files_wait_closing(mount->files, ino);

@@ -1,16 +1,20 @@
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fs/pactctl/pactctl.h"
 #include "proto/codec.h"
 
-enum { STATUS_TIMEOUT_MS = 3000 };
+/* A first round finds a server that is well, a second one those that are slow. */
+enum { STATUS_QUICK_MS = 500, STATUS_PATIENT_MS = 3000 };
 
 static json_t *member_json(const struct message_member *member)
 {
-    return json_pack("{s:I,s:o,s:o,s:I}", "id", (json_int_t)member->id, "role",
+    json_t *lag = member->lag < 0 ? json_null() : json_integer(member->lag);
+    return json_pack("{s:I,s:o,s:o,s:I,s:o,s:b,s:I}", "id", (json_int_t)member->id, "role",
                      json_text(member->role.at, member->role.len), "address",
-                     json_text(member->address.at, member->address.len), "zxid", (json_int_t)member->zxid);
+                     json_text(member->address.at, member->address.len), "zxid", (json_int_t)member->zxid, "lag", lag,
+                     "reachable", member->reachable, "state_version_max", (json_int_t)member->state_version_max);
 }
 
 static void cluster_text(const uint8_t *cluster, char *to)
@@ -27,20 +31,25 @@ static void print_json(const struct message_status *status)
     json_t *members = json_array();
     for (size_t i = 0; i < status->member_count; i++)
         json_array_append_new(members, member_json(&status->members[i]));
-    json_print(json_pack(
-        "{s:I,s:I,s:o,s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "leader", (json_int_t)status->leader, "epoch",
-        (json_int_t)status->epoch, "members", members, "cluster", cluster, "zxid", (json_int_t)status->zxid, "digest",
-        digest, "znodes", (json_int_t)status->nodes, "data_bytes", (json_int_t)status->data_bytes, "sessions",
-        (json_int_t)status->sessions, "mounts", (json_int_t)status->mounts, "log_bytes", (json_int_t)status->log_bytes,
-        "snapshot_zxid", (json_int_t)status->snapshot_zxid, "state_version", (json_int_t)status->state_version,
-        "uptime_ms", (json_int_t)status->uptime_ms, "version", json_text(status->version.at, status->version.len)));
+    json_print(json_pack("{s:I,s:I,s:o,s:I,s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "leader",
+                         (json_int_t)status->leader, "epoch", (json_int_t)status->epoch, "members", members, "replica",
+                         (json_int_t)status->replica, "cluster", cluster, "zxid", (json_int_t)status->zxid, "digest",
+                         digest, "znodes", (json_int_t)status->nodes, "data_bytes", (json_int_t)status->data_bytes,
+                         "sessions", (json_int_t)status->sessions, "mounts", (json_int_t)status->mounts, "log_bytes",
+                         (json_int_t)status->log_bytes, "snapshot_zxid", (json_int_t)status->snapshot_zxid,
+                         "state_version", (json_int_t)status->state_version, "uptime_ms", (json_int_t)status->uptime_ms,
+                         "version", json_text(status->version.at, status->version.len)));
 }
 
 static void print_text(const struct message_status *status)
 {
     char cluster[2 * CLUSTER_ID_BYTES + 1];
     cluster_text(status->cluster, cluster);
-    printf("cluster   %s\nleader    %u, epoch %u\n", cluster, status->leader, status->epoch);
+    printf("cluster   %s\n", cluster);
+    if (status->leader != 0)
+        printf("leader    %u, epoch %u\n", status->leader, status->epoch);
+    else
+        printf("leader    none is known here, epoch %u\n", status->epoch);
     printf("zxid      0x%llx, digest %016llx\n", (unsigned long long)status->zxid, (unsigned long long)status->digest);
     printf("tree      %llu znodes, %llu bytes of data\n", (unsigned long long)status->nodes,
            (unsigned long long)status->data_bytes);
@@ -48,35 +57,53 @@ static void print_text(const struct message_status *status)
            (unsigned long long)status->mounts);
     printf("disk      %llu bytes of log, snapshot at 0x%llx\n", (unsigned long long)status->log_bytes,
            (unsigned long long)status->snapshot_zxid);
-    printf("replica   %u, version %.*s, up %.1f s\n\n", status->replica, (int)status->version.len,
-           (const char *)status->version.at, (double)status->uptime_ms / 1000);
-    printf("%4s  %-12s %-18s %s\n", "ID", "ROLE", "ZXID", "ADDRESS");
-    for (size_t i = 0; i < status->member_count; i++) {
-        const struct message_member *member = &status->members[i];
-        char zxid[19];
-        snprintf(zxid, sizeof zxid, "0x%llx", (unsigned long long)member->zxid);
-        printf("%4u  %-12.*s %-18s %.*s\n", member->id, (int)member->role.len, (const char *)member->role.at, zxid,
-               (int)member->address.len, (const char *)member->address.at);
+    printf("replica   %u, version %.*s, state version %u, up %.1f s\n\n", status->replica, (int)status->version.len,
+           (const char *)status->version.at, status->state_version, (double)status->uptime_ms / 1000);
+    status_print_members(stdout, status);
+}
+
+static bool decode(const struct buffer *reply, struct arena *arena, struct message *message)
+{
+    arena_reset(arena);
+    return decode_message((struct bytes){reply->at, reply->len}, arena, message) == ERR_OK &&
+           message->kind == MESSAGE_STATUS_REPLY;
+}
+
+/* Asks the servers in turn until one answers that has a leader: keeps in `best` its answer, or else the first. */
+static void ask_all(const struct tool *tool, uint32_t timeout_ms, struct buffer *best, struct arena *arena, char *text,
+                    size_t text_len)
+{
+    char servers[sizeof tool->address], *rest = NULL;
+    struct message message;
+    memcpy(servers, tool->address, sizeof servers);
+    for (char *server = strtok_r(servers, ",", &rest); server != NULL; server = strtok_r(NULL, ",", &rest)) {
+        struct buffer reply = {0};
+        if (client_status(server, &tool->keys, timeout_ms, &reply, text, text_len) != ERR_OK)
+            continue;
+        bool leader = decode(&reply, arena, &message) && message.status.leader != 0;
+        if (leader || best->len == 0) {
+            buffer_free(best);
+            *best = reply;
+        } else {
+            buffer_free(&reply);
+        }
+        if (leader)
+            return;
     }
 }
 
-static int print_reply(const struct tool *tool, const struct buffer *reply)
+static int print_reply(const struct tool *tool, const struct buffer *reply, struct arena *arena)
 {
     struct message message;
-    struct arena *arena = arena_new();
-    int code = EXIT_DONE;
-    if (arena == NULL || decode_message((struct bytes){reply->at, reply->len}, arena, &message) != ERR_OK ||
-        message.kind != MESSAGE_STATUS_REPLY)
-        code = fail("the answer is not understood");
-    else if (tool->json)
+    if (!decode(reply, arena, &message))
+        return fail("the answer is not understood");
+    if (tool->json)
         print_json(&message.status);
     else
         print_text(&message.status);
-    arena_free(arena);
-    return code;
+    return EXIT_DONE;
 }
 
-/* The first server that answers speaks for all. */
 int command_status(struct tool *tool, int count, char **words)
 {
     char text[256] = "no server";
@@ -86,12 +113,13 @@ int command_status(struct tool *tool, int count, char **words)
     int code = tool_find(tool);
     if (code != EXIT_DONE)
         return code;
-    int error = ERR_UNREACHABLE;
-    char *rest = NULL;
-    for (char *server = strtok_r(tool->address, ",", &rest); server != NULL && error != ERR_OK;
-         server = strtok_r(NULL, ",", &rest))
-        error = client_status(server, &tool->keys, STATUS_TIMEOUT_MS, &reply, text, sizeof text);
-    code = error == ERR_OK ? print_reply(tool, &reply) : fail("%s", text);
+    struct arena *arena = arena_new();
+    assert(arena != NULL);
+    ask_all(tool, STATUS_QUICK_MS, &reply, arena, text, sizeof text);
+    if (reply.len == 0)
+        ask_all(tool, STATUS_PATIENT_MS, &reply, arena, text, sizeof text);
+    code = reply.len > 0 ? print_reply(tool, &reply, arena) : fail("%s", text);
     buffer_free(&reply);
+    arena_free(arena);
     return code;
 }

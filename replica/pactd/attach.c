@@ -7,6 +7,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "replica/pactd/ensemble.h"
 #include "replica/pactd/pipeline.h"
 
 /* --- sending --- */
@@ -240,7 +241,7 @@ void attach_request(struct replica *replica, struct attachment *attachment, cons
         attach_refuse(replica, attachment, ERR_INVALID, "attached twice");
         return;
     }
-    if (!replica->serving) {
+    if (ensemble_is_alone(replica, clock_ms())) { /* else it waits here for the next leader */
         attach_refuse(replica, attachment, ERR_NO_QUORUM, no_quorum(replica));
         return;
     }

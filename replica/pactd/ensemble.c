@@ -71,6 +71,7 @@ static void on_role(struct replica *replica, const struct zab_action *action)
     if (replica->serving && !serves)
         replica->alone_ms = clock_ms();
     replica->serving = serves;
+    peers_untell(replica);
     if (replica->member_count > 0)
         report(REPORT_INFO, "replica %u: %s, epoch %u", replica->id,
                action->role == ZAB_LEADING     ? "leads"
@@ -292,6 +293,11 @@ void ensemble_applied(struct replica *replica, const struct entry *entry, const 
     attach_new_version(replica);
 }
 
+bool ensemble_is_alone(const struct replica *replica, uint64_t now_ms)
+{
+    return !replica->serving && now_ms - replica->alone_ms > ALONE_MS;
+}
+
 void ensemble_look(struct replica *replica, uint64_t now_ms)
 {
     if (ensemble_leads(replica)) {
@@ -300,7 +306,7 @@ void ensemble_look(struct replica *replica, uint64_t now_ms)
     }
     if (replica->serving)
         see_own_name(replica);
-    if (!replica->serving && now_ms - replica->alone_ms > ALONE_MS)
+    if (ensemble_is_alone(replica, now_ms))
         attach_send_away(replica);
     peers_tell(replica);
 }

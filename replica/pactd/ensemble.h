@@ -16,6 +16,8 @@ void ensemble_snapshot_begun(struct replica *replica, uint32_t peer, uint64_t zx
 uint64_t ensemble_tick(struct replica *replica);
 /* Every TICK_MS: what a leader sees to, and mounts of a replica that has been alone for too long. */
 void ensemble_look(struct replica *replica, uint64_t now_ms);
+/* Without a leader for so long that mounts had better look elsewhere. */
+bool ensemble_is_alone(const struct replica *replica, uint64_t now_ms);
 /* After each apply: names of members. */
 void ensemble_applied(struct replica *replica, const struct entry *entry, const struct result *result);
 bool ensemble_leads(const struct replica *replica);
@@ -32,6 +34,8 @@ void peers_send_encoded(struct replica *replica, const struct member *member, co
 int ensemble_forward(struct replica *replica, const struct peer_forward *forward);
 /* The leader tells all who is what: `status` says it on each. */
 void peers_tell(struct replica *replica);
+/* What was told counts for its leader's term only. */
+void peers_untell(struct replica *replica);
 
 /* --- follower.c: the leader's side of a follower --- */
 

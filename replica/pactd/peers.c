@@ -200,11 +200,25 @@ void peers_tell(struct replica *replica)
     status_fill(replica, members, &message);
     int code = encode_message(&message, &encoded);
     assert(code == ERR_OK);
-    for (size_t i = 0; i < replica->member_count; i++)
-        if (replica->members[i].greeted)
-            peers_send(replica, replica->members[i].id,
+    for (size_t i = 0; i < message.status.member_count; i++) {
+        struct member *member = peers_find(replica, members[i].id);
+        if (!member)
+            continue;
+        member->applied = members[i].zxid; /* to be told when it is gone */
+        if (member->greeted)
+            peers_send(replica, member->id,
                        &(struct peer_message){.kind = PEER_STATUS, .chunk = {encoded.at, encoded.len}});
+    }
     buffer_free(&encoded);
+}
+
+void peers_untell(struct replica *replica)
+{
+    replica->lag = -1;
+    for (size_t i = 0; i < replica->member_count; i++) {
+        replica->members[i].lag = -1;
+        *replica->members[i].role = '\0';
+    }
 }
 
 static void on_status(struct replica *replica, struct bytes chunk)
@@ -216,9 +230,12 @@ static void on_status(struct replica *replica, struct bytes chunk)
     for (size_t i = 0; i < message.status.member_count; i++) {
         const struct message_member *told = &message.status.members[i];
         struct member *member = peers_find(replica, told->id);
+        if (told->id == replica->id)
+            replica->lag = told->lag;
         if (!member)
             continue;
         member->applied = told->zxid;
+        member->lag = told->lag;
         snprintf(member->role, sizeof member->role, "%.*s", (int)told->role.len, (const char *)told->role.at);
     }
 }

@@ -224,6 +224,7 @@ static void take_members(struct replica *replica, const struct replica_options *
     }
     assert(replica->member_address);
     replica->ensemble = ensemble_text(options);
+    peers_untell(replica);
 }
 
 static struct replica *new_replica(const struct replica_options *options)

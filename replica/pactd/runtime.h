@@ -70,8 +70,9 @@ struct member {
     int refused;   /* why it does not fit, as last reported; 0: it does */
     uint8_t identity[REPLICA_IDENTITY_BYTES];
     uint32_t state_version_max;
-    uint64_t applied; /* zxid and role, as the leader last told */
-    char role[16];
+    uint64_t applied; /* zxid, lag and role, as the leader last told */
+    int64_t lag;      /* -1: not known */
+    char role[16];    /* empty: not told in this term */
     struct stream stream; /* this replica feeds it */
 };
 
@@ -125,6 +126,7 @@ struct replica {
     struct member members[LIMIT_REPLICAS - 1];
     size_t member_count; /* of the others */
     bool serving;        /* leads or follows */
+    int64_t lag;         /* of this replica, as the leader last told; -1: not known */
     uint64_t alone_ms;   /* not serving: since when */
     uint32_t raising;    /* the state version proposed last, in this term; 0: none */
     uint64_t committed;  /* zxid, as Zab says; applied as far as it is durable here */

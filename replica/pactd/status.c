@@ -28,26 +28,48 @@ static struct bytes role_of(const struct zab_peer_status *peer)
     return text(!peer->synchronised ? "synchronising" : peer->voter ? "follower" : "learner");
 }
 
-/* The leader knows all; a follower has been told, and sees for itself who is unreachable. */
-static void fill_member(const struct replica *replica, const struct member *member, struct message_member *to)
+/* What the leader sees of a member. Of one that is not there it tells the last that it knows. */
+static void see(const struct replica *replica, const struct member *member, struct message_member *to)
 {
     struct zab_peer_status peers[LIMIT_REPLICAS];
     size_t count = zab_peers(replica->zab, peers, LIMIT_REPLICAS);
-    *to = (struct message_member){.id = member->id, .address = text(member->address), .zxid = member->applied};
     for (size_t i = 0; i < count; i++) {
         if (peers[i].id != member->id)
             continue;
-        if (ensemble_leads(replica)) {
-            to->role = role_of(&peers[i]);
-            to->zxid = peers[i].durable;
-        } else if (replica->serving && member->id == zab_leader(replica->zab)) {
-            to->role = text("leader");
-        } else {
-            to->role = !member->greeted                    ? text("unreachable")
-                       : replica->serving && *member->role ? text(member->role)
-                                                           : text("linked");
-        }
+        to->role = role_of(&peers[i]);
+        if (!peers[i].following)
+            continue;
+        to->zxid = peers[i].durable;
+        to->lag = zab_behind(replica->zab, peers[i].durable);
     }
+}
+
+/* A follower repeats what its leader told. Without a leader it knows only who is there. */
+static void repeat(const struct replica *replica, const struct member *member, struct message_member *to)
+{
+    if (replica->serving && member->id == zab_leader(replica->zab))
+        to->role = text("leader");
+    else if (replica->serving && *member->role)
+        to->role = text(member->role);
+    else
+        to->role = text(member->greeted ? "unknown" : "unreachable");
+    to->lag = member->lag;
+}
+
+static void fill_member(const struct replica *replica, const struct member *member, struct message_member *to)
+{
+    *to = (struct message_member){
+        .id = member->id,
+        .address = text(member->address),
+        .zxid = member->applied,
+        .lag = -1,
+        .reachable = member->greeted,
+        .state_version_max = member->state_version_max,
+    };
+    if (ensemble_leads(replica))
+        see(replica, member, to);
+    else
+        repeat(replica, member, to);
 }
 
 static size_t members_of(const struct replica *replica, struct message_member *members)
@@ -58,7 +80,10 @@ static size_t members_of(const struct replica *replica, struct message_member *m
     members[count++] = (struct message_member){.id = replica->id,
                                                .role = own_role(replica),
                                                .address = text(replica->member_address),
-                                               .zxid = pipeline_applied(replica)};
+                                               .zxid = pipeline_applied(replica),
+                                               .lag = ensemble_leads(replica) ? 0 : replica->lag,
+                                               .reachable = true,
+                                               .state_version_max = replica->state_version_max};
     for (size_t i = count - 1; i > 0 && members[i].id < members[i - 1].id; i--) {
         struct message_member other = members[i - 1];
         members[i - 1] = members[i];

@@ -4,6 +4,10 @@
 #   start_mount MNT [OPTION...]     mounts $SERVERS; returns when it answers and announces
 #   start_embedded MNT [OPTION...]  mounts embedded:$DATA
 #   stop_mount MNT, stop_pactd      end cleanly; an exit status other than 0 fails the test
+#   start_ensemble N [OPTION...]    replicas 1 to N on loopback, until one leads; sets SERVERS to all of them
+#   start_replica I [OPTION...]     starts one of them (again); kill_replica I, stop_replica I, stop_ensemble
+#   start_mount_on I MNT [OPTION...] a mount of all of them that begins at replica I
+#   leader                          who leads, as most say; replica_of MNT: whom a mount is attached to
 #   kill_hard PID, mount_pid MNT
 #   check NAME COMMAND...           counts; prints what the command said if it fails
 #   pass TEXT, fail TEXT            one check by hand; `fail` ends the test
@@ -11,7 +15,7 @@
 #   repeated N                      how often: N with PACT_SOAK, else a fifth; a twentieth under the sanitizers
 #   finish                          prints the count and ends with 0 or 1
 #
-# Everything is in $WORK, logs are $WORK/pactd.log and MNT.log; all that was started is ended at exit, by its pid.
+# Everything is in $WORK, logs are $WORK/pactd.log, replica-I.log and MNT.log; all that was started is ended at exit, by its pid.
 # shellcheck shell=bash
 set -uo pipefail
 : "${PACT_BIN:?PACT_BIN must name the directory of the programs}"
@@ -20,6 +24,8 @@ WORK=$(mktemp -d /tmp/pact-mount-XXXXXX)
 DATA=$WORK/data
 SERVERS='' PACTD_PID=''
 declare -A MOUNT_PIDS=()
+declare -a REPLICA_PIDS=() CLIENT_PORTS=()
+ENSEMBLE='' REPLICAS=0
 CHECKS=0 FAILURES=0 PORT=0
 
 cleanup() {
@@ -28,7 +34,7 @@ cleanup() {
     for mnt in "${!MOUNT_PIDS[@]}"; do
         umount -l "$mnt" 2>/dev/null
     done
-    for pid in ${MOUNT_PIDS[@]+"${MOUNT_PIDS[@]}"} $PACTD_PID $(jobs -p); do
+    for pid in ${MOUNT_PIDS[@]+"${MOUNT_PIDS[@]}"} $PACTD_PID ${REPLICA_PIDS[@]+"${REPLICA_PIDS[@]}"} $(jobs -p); do
         kill -9 "$pid" 2>/dev/null
     done
     wait 2>/dev/null
@@ -116,6 +122,87 @@ stop_pactd() {
     kill "$PACTD_PID"
     ended "$PACTD_PID" pactd
     PACTD_PID=''
+}
+
+# --- an ensemble ---
+
+# So many ports in a row that nobody listens on, below those that connections are given.
+free_ports() { # COUNT
+    local base used
+    used=$(ss -Htan | awk '{ print $4 }' | sed 's/.*://' | sort -u)
+    until base=$((10000 + RANDOM % 20000)) && ! grep -qxFf <(seq "$base" $((base + $1 - 1))) <<<"$used"; do :; done
+    echo "$base"
+}
+
+start_ensemble() {
+    local count=$1 base i
+    shift
+    base=$(free_ports $((2 * count)))
+    ENSEMBLE='' SERVERS='' REPLICAS=$count
+    for ((i = 1; i <= count; i++)); do
+        CLIENT_PORTS[i]=$((base + 2 * i - 1))
+        ENSEMBLE+=${ENSEMBLE:+,}$i=127.0.0.1:$((base + 2 * i - 2)):${CLIENT_PORTS[i]}
+        SERVERS+=${SERVERS:+,}127.0.0.1:${CLIENT_PORTS[i]}
+    done
+    for ((i = 1; i <= count; i++)); do
+        start_replica "$i" "$@"
+    done
+    eventually leader || fail "nobody leads"
+}
+
+start_replica() {
+    local i=$1
+    shift
+    (cd / && exec "$PACT_BIN/pactd" --id "$i" --data "$WORK/data-$i" --ensemble "$ENSEMBLE" "$@" 2>>"$WORK/replica-$i.log") &
+    REPLICA_PIDS[i]=$!
+}
+
+# Of a killed replica the status is no matter.
+kill_replica() {
+    kill_hard "${REPLICA_PIDS[$1]}"
+    unset "REPLICA_PIDS[$1]"
+}
+
+stop_replica() {
+    kill "${REPLICA_PIDS[$1]}"
+    ended "${REPLICA_PIDS[$1]}" "replica $1"
+    unset "REPLICA_PIDS[$1]"
+}
+
+stop_ensemble() {
+    local i
+    for i in "${!REPLICA_PIDS[@]}"; do
+        stop_replica "$i"
+    done
+}
+
+# status_of I: what replica I says; role I: of itself
+status_of() { "$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[$1]}" --json status; }
+role() { status_of "$1" | sed -nE "s/.*\\{\"id\":$1,\"role\":\"([a-z]*)\".*/\1/p"; }
+leads() { [[ $(role "$1") == leader ]]; }
+follows() { [[ $(role "$1") == follower ]]; }
+
+# Only one that runs and has not been stopped is asked.
+leader() {
+    local i
+    for i in "${!REPLICA_PIDS[@]}"; do
+        [[ $(ps -o state= -p "${REPLICA_PIDS[$i]}") != T ]] && leads "$i" && echo "$i" && return
+    done
+    return 1
+}
+
+replica_of() { sed -n 's/^replica //p' "$1/.pact/ensemble"; }
+attached_to() { [[ $(replica_of "$2") == "$1" ]]; }
+
+# A mount begins at a random one of its list: it is made until it is the right one.
+start_mount_on() {
+    local i=$1 mnt=$2
+    shift 2
+    start_mount "$mnt" "$@"
+    until attached_to "$i" "$mnt"; do
+        stop_mount "$mnt"
+        start_mount "$mnt" "$@"
+    done
 }
 
 # mount_at MNT SERVERS [OPTION...]

@@ -69,12 +69,27 @@ void lose_peer(struct server *server, unsigned peer)
     zab_happens(server, (struct zab_event){.kind = ZAB_LINK_DOWN, .peer = peer + 1});
 }
 
+static void trace_zab(struct server *server, const struct zab_action *action)
+{
+    static const char *const kinds[] = {"",     "VOTE",       "FOLLOWER_INFO",  "NEW_EPOCH",  "ACK_EPOCH",
+                                        "SYNC", "NEW_LEADER", "ACK_NEW_LEADER", "UP_TO_DATE", "ENTRIES",
+                                        "ACK",  "COMMIT",     "PING",           "PONG"};
+    const struct zab_message *message = &action->message;
+    if (message->kind != ZAB_PING && message->kind != ZAB_PONG && message->kind != ZAB_VOTE)
+        NOTE(server, "%u → %u: %s epoch %u, zxid %llx%s", server->id, action->peer, kinds[message->kind],
+             message->epoch, (unsigned long long)message->zxid,
+             message->sync == ZAB_TRUNC  ? ", TRUNC"
+             : message->sync == ZAB_SNAP ? ", SNAP"
+                                         : "");
+}
+
 /* Pings may overtake what else is on its way, as in the mesh. */
 static void send_zab(struct server *server, const struct zab_action *action)
 {
     struct peer_message message = {.kind = PEER_ZAB, .zab = action->message};
     struct packet *packet = packet_of_peer(&message, NULL, 0);
     packet->urgent = action->message.kind == ZAB_PING || action->message.kind == ZAB_PONG;
+    trace_zab(server, action);
     network_send(server->cluster, server->index, action->peer - 1, packet);
 }
 

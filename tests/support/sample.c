@@ -289,6 +289,9 @@ static void sample_status(struct sample *sample, struct message_status *to)
         member->role = sample_bytes(sample, LIMIT_TEXT_BYTES);
         member->address = sample_bytes(sample, LIMIT_TEXT_BYTES);
         member->zxid = number(sample);
+        member->lag = (int64_t)number(sample);
+        member->reachable = below(sample, 2);
+        member->state_version_max = small(sample);
     }
 }
 

@@ -222,6 +222,9 @@ static void print_status(FILE *to, const struct message_status *from)
         PRINT_BYTES(members[i].role);
         PRINT_BYTES(members[i].address);
         PRINT(members[i].zxid);
+        PRINT(members[i].lag);
+        PRINT(members[i].reachable);
+        PRINT(members[i].state_version_max);
     }
 }
 
