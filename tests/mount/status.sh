@@ -4,21 +4,30 @@
 . "$(dirname "$0")/lib.sh"
 
 start_ensemble 3
-# says I EXPRESSION: what replica I answers, as Python sees it: s, and m(id) of its members
-says() {
-    status_of "$1" | python3 -c "
-import json, sys
-s = json.load(sys.stdin)
-m = lambda id: next(m for m in s['members'] if m['id'] == id)
-sys.exit(0 if ($2) else json.dumps(s))"
+# One answer's fields; what it is asked of comes last, so that `all` can add it.
+field() { status_of "$2" | sed -E 's/"members":\[[^]]*\],//' | sed -nE "s/.*\"$1\":\"?([^,\"}]*).*/\1/p"; }
+member() { status_of "$3" | tr '{' '\n' | sed -nE "/^\"id\":$1,/s/.*\"$2\":\"?([^,\"}]*).*/\1/p"; }
+says() { [[ $(field "$1" "$3") == "$2" ]]; }
+member_says() { [[ $(member "$1" "$2" "$4") == "$3" ]]; }
+names() { says leader "$1" "$2"; }
+roles() { [[ "$(member 1 role "$1") $(member 2 role "$1") $(member 3 role "$1")" == "${ROLES[*]}" ]]; }
+reached() { ! status_of "$1" | grep -q '"reachable":false'; }
+level() {
+    local zxid i
+    zxid=$(field zxid "$1")
+    for i in 1 2 3; do
+        member_says "$i" zxid "$zxid" "$1" && member_says "$i" lag 0 "$1" || return 1
+    done
 }
-# all EXPRESSION: every replica that runs comes to say so
+behind() { (($(member "$1" zxid "$2") > 0 && $(member "$1" zxid "$2") < $(field zxid "$2"))); }
+# all COMMAND...: each replica that runs comes to agree; COMMAND gets its number last
 all() {
     local i
     for i in "${!REPLICA_PIDS[@]}"; do
-        eventually says "$i" "$1" || { says "$i" "$1" && return 1; }
+        eventually "$@" "$i" || { status_of "$i" && return 1; }
     done
 }
+declare -a ROLES # by id
 
 echo "# all well"
 L=$(leader)
@@ -26,16 +35,15 @@ read -r F G < <(for i in 1 2 3; do ((i == L)) || echo -n "$i "; done; echo)
 start_mount_on "$L" "$WORK/l"
 start_mount_on "$F" "$WORK/f"
 for i in {1..20}; do mkdir "$WORK/l/d$i"; done
-check "each names the leader" all "s['leader'] == $L and s['epoch'] > 0"
-check "each knows the roles of all" \
-    all "[m(i)['role'] for i in ($L, $F, $G)] == ['leader', 'follower', 'follower']"
-check "all at one zxid, nobody lags" \
-    all "len({m(i)['zxid'] for i in (1, 2, 3)}) == 1 and [m(i)['lag'] for i in (1, 2, 3)] == [0, 0, 0]"
-check "all within reach" all "all(m(i)['reachable'] for i in (1, 2, 3))"
-check "who answers" all "m(s['replica'])['zxid'] == s['zxid']"
-check "sessions" all "s['sessions'] == 2"
-check "mounts of the leader" says "$L" "s['mounts'] == 1"
-check "one state version" all "s['state_version'] == 2 and m($F)['state_version_max'] == 2"
+check "each names the leader" all names "$L"
+ROLES=([L]=leader [F]=follower [G]=follower)
+check "each knows the roles of all" all roles
+check "all at one zxid, nobody lags" all level
+check "all within reach" all reached
+check "sessions" all says sessions 2
+check "mounts of the leader" says mounts 1 "$L"
+check "one state version" all says state_version 2
+check "known to all" all member_says "$F" state_version_max 2
 check "as text" grep -qE "^ +$F  +follower +0x[0-9a-f]+ +0 +127.0.0.1:${CLIENT_PORTS[F]}$" \
     <("$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[L]}" status)
 check "which marks the one that answers" grep -q "^ *$L\* leader" <("$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[L]}" status)
@@ -46,33 +54,39 @@ check "and whom the mount is attached to" grep -qx "replica $F" "$WORK/f/.pact/e
 echo "# a follower that stands still"
 kill -STOP "${REPLICA_PIDS[G]}"
 for i in {21..40}; do mkdir "$WORK/l/d$i"; done
-check "unreachable to the leader" eventually says "$L" "m($G)['role'] == 'unreachable' and not m($G)['reachable']"
-check "and how far it had come" says "$L" "0 < m($G)['zxid'] < m($L)['zxid'] and m($G)['lag'] is None"
-check "which the other follower repeats" eventually says "$F" "m($G)['role'] == 'unreachable'"
+check "unreachable to the leader" eventually member_says "$G" role unreachable "$L"
+check "and how far it had come" behind "$G" "$L"
+check "its lag is not known" member_says "$G" lag null "$L"
+check "the other follower says the same" eventually member_says "$G" role unreachable "$F"
 check ".pact/ensemble says it" eventually grep -q "^ *$G  unreachable" "$WORK/f/.pact/ensemble"
 kill -CONT "${REPLICA_PIDS[G]}"
-check "back, and level" all "m($G)['role'] == 'follower' and m($G)['lag'] == 0"
+check "back" all roles
+check "and level" all level
 
 echo "# another leader"
 kill_replica "$L"
 N=$F
 new_leader() { N=$(leader); }
 check "there is another one" eventually new_leader
-check "of a later epoch" all "s['leader'] == $N and m($N)['role'] == 'leader' and m($L)['role'] == 'unreachable'"
-check "nobody calls the dead one leader" all "[x['role'] for x in s['members']].count('leader') == 1"
+O=$((6 - L - N))
+check "which each names" all names "$N"
+ROLES=([L]=unreachable [N]=leader [O]=follower)
+check "and nobody the dead one" all roles
 check "a list of servers: the dead one is passed over" test \
     "$("$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[L]},127.0.0.1:${CLIENT_PORTS[N]}" --json status | grep -c "\"leader\":$N")" = 1
 
 echo "# alone"
-O=$((6 - L - N))
 kill_replica "$N"
-check "no leader, and it says so" eventually says "$O" "s['leader'] == 0 and m($O)['role'] == 'looking'"
-check "the others are not there" says "$O" "m($L)['role'] == m($N)['role'] == 'unreachable' and m($N)['lag'] is None"
+check "no leader, and it says so" all names 0
+ROLES=([L]=unreachable [N]=unreachable [O]=looking)
+check "the others are not there" all roles
+check "and nobody's lag is known" member_says "$O" lag null "$O"
 check "as text" grep -q '^leader    none is known here' <("$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[O]}" status)
 check "a mount reads it there" eventually grep -q "^ *$O\* looking" "$WORK/f/.pact/ensemble"
 check "which knows of no leader" grep -qx 'leader 0' "$WORK/f/.pact/ensemble"
 start_replica "$N"
-check "two again" all "s['leader'] != 0 and m($O)['lag'] == m($N)['lag'] == 0"
+check "two again" all member_says "$O" lag 0
+check "both" all member_says "$N" lag 0
 check "the one that knows a leader speaks" test "$("$PACT_BIN/pactctl" -s "$SERVERS" --json status | grep -c '"leader":0')" = 0
 check "mounts go on" eventually mkdir "$WORK/f/again"
 
