@@ -116,6 +116,7 @@ struct server {
     const struct packet *in_hand; /* the ENTRIES that zab looks at */
     struct items log;             /* what the log has above its floor */
     uint64_t durable;             /* by the store; kept when the process is gone */
+    uint64_t told_durable;        /* what zab was told last */
     uint64_t tick_at_us, tick_number;
     bool syncing, full;
     uint64_t purged;

@@ -144,6 +144,7 @@ int load_all(struct server *server)
     memcpy(server->identity, store_identity(server->store), sizeof server->identity);
     check_loaded(server->cluster, server->id, server->state);
     make_zab(server);
+    server->told_durable = store_durable_zxid(server->store);
     NOTE(server, "%u starts: snapshot %llx, log (%llx, %llx], epochs %u %u%s", server->id,
          (unsigned long long)state_zxid(server->state), (unsigned long long)server->log.floor,
          (unsigned long long)items_last(&server->log), store_epochs(server->store).accepted,

@@ -51,24 +51,33 @@ void log_failed(struct server *server, int code, const char *what)
 static void sync_now(struct server *server)
 {
     int code = store_sync(server->store);
-    if (code != ERR_OK)
+    if (code != ERR_OK) {
         log_failed(server, code, "the log does not sync");
-    else
-        zab_happens(server, (struct zab_event){.kind = ZAB_DURABLE, .zxid = store_durable_zxid(server->store)});
+        return;
+    }
+    server->told_durable = store_durable_zxid(server->store);
+    zab_happens(server, (struct zab_event){.kind = ZAB_DURABLE, .zxid = server->told_durable});
+}
+
+/* The store also syncs by itself, when a snapshot is done: zab must hear of that, too. */
+static bool news(const struct server *server)
+{
+    return store_last_zxid(server->store) > store_durable_zxid(server->store) ||
+           store_durable_zxid(server->store) > server->told_durable;
 }
 
 static void run_sync(struct cluster *cluster, struct event *event)
 {
     struct server *server = cluster->servers[event->end];
     server->syncing = false;
-    if (store_last_zxid(server->store) > store_durable_zxid(server->store))
+    if (news(server))
         sync_now(server);
     server_settle(server);
 }
 
 void log_sync_later(struct server *server)
 {
-    if (server->syncing || store_last_zxid(server->store) <= store_durable_zxid(server->store))
+    if (server->syncing || !news(server))
         return;
     server->syncing = true;
     server_later(server, run_sync, 0, server->sync_us / 2 + pick(server->cluster, server->sync_us) + server->slow_us);
@@ -118,6 +127,8 @@ void log_truncate(struct server *server, uint64_t zxid)
         return;
     }
     items_cut(&server->log, zxid);
+    if (server->told_durable > zxid)
+        server->told_durable = zxid;
     server_block(server, server->sync_us + server->slow_us);
 }
 
