@@ -20,6 +20,7 @@ enum fault {
     ONE_WAY,
     CLOG,
     LOSSY,
+    ROTATE,
     SLOW_DISK,
     FAILING_DISK,
     FULL_DISK,
@@ -126,6 +127,16 @@ static void trouble_disk(struct cluster *cluster, struct server *server, enum fa
     later(cluster, run_heal_disk, index_of(server), 0, 0, heal_time(cluster));
 }
 
+static void split(struct cluster *cluster, uint64_t side, bool out, bool in);
+
+/* A stop that is over before anybody's patience is, or a long one; sometimes nobody can tell it what has happened. */
+static void pause(struct cluster *cluster, struct server *server)
+{
+    if (chance(cluster, 400))
+        split(cluster, 1u << index_of(server), true, true);
+    server_stall(server, chance(cluster, 600) ? pick_between(cluster, 150, 900) * MS : heal_time(cluster) / 2);
+}
+
 static void trouble_server(struct cluster *cluster, enum fault fault)
 {
     struct server *server = victim(cluster);
@@ -136,7 +147,7 @@ static void trouble_server(struct cluster *cluster, enum fault fault)
     else if (fault == BETWEEN_ACTIONS)
         server_crash_at_action(server, (unsigned)pick_between(cluster, 1, 40));
     else if (fault == PAUSE)
-        server_stall(server, chance(cluster, 600) ? pick_between(cluster, 150, 900) * MS : heal_time(cluster) / 2);
+        pause(cluster, server);
     else if (fault == FLIP && disk_may_go(cluster, server))
         server_flip_bit(server);
     else if (fault == WIPE)
@@ -182,6 +193,43 @@ static void run_calm_network(struct cluster *cluster, struct event *event)
     network_config(cluster)->loss_per_10000 = 0;
 }
 
+/* The second half: who was left behind goes on with one that has just lost its power or its disk; whoever has gone on
+ * meanwhile is cut off. Together they are as many as a majority. */
+static void run_rotate(struct cluster *cluster, struct event *event)
+{
+    uint64_t behind = event->tag;
+    unsigned other = (unsigned)pick(cluster, cluster->server_count);
+    if (cluster->faults->over)
+        return;
+    while (behind >> other & 1)
+        other = (other + 1) % cluster->server_count;
+    if (chance(cluster, 700) && disk_may_go(cluster, cluster->servers[other])) {
+        server_crash(cluster->servers[other], POWER_LOST);
+        server_wipe(cluster->servers[other]);
+    } else {
+        server_crash(cluster->servers[other], POWER_LOST);
+    }
+    later(cluster, run_start, other, 0, 0, pick_between(cluster, 10, 200) * MS);
+    behind |= 1u << other;
+    for (unsigned a = 0; a < cluster->server_count; a++)
+        for (unsigned b = 0; b < cluster->server_count; b++)
+            if (a != b && (behind >> a & 1) && (behind >> b & 1))
+                network_cut(cluster, a, b, false);
+    split(cluster, behind, true, true);
+}
+
+static void rotate(struct cluster *cluster)
+{
+    uint64_t behind = 0;
+    for (unsigned left = (cluster->server_count - 1) / 2; left > 0;) {
+        unsigned one = (unsigned)pick(cluster, cluster->server_count);
+        left -= !(behind >> one & 1);
+        behind |= 1u << one;
+    }
+    split(cluster, behind, true, true);
+    later(cluster, run_rotate, 0, 0, behind, pick_between(cluster, 300, 2500) * MS);
+}
+
 static void trouble_network(struct cluster *cluster, enum fault fault)
 {
     unsigned count = cluster->server_count, from = index_of(victim(cluster));
@@ -195,6 +243,8 @@ static void trouble_network(struct cluster *cluster, enum fault fault)
         split(cluster, 1u << from, out, !out);
     } else if (fault == ONE_WAY) {
         cut(cluster, from, to, heal_time(cluster));
+    } else if (fault == ROTATE) {
+        rotate(cluster);
     } else if (fault == CLOG) {
         network_clog(cluster, from, to, heal_time(cluster) / 2);
     } else {
@@ -224,15 +274,15 @@ static void trouble_mount(struct cluster *cluster, enum fault fault)
 
 static void trouble(struct cluster *cluster, enum fault fault)
 {
-    static const char *const names[FAULTS] = {"kill",        "power",     "power midway", "crash between actions",
-                                              "pause",       "isolate",   "split",        "one way",
-                                              "clog",        "loss",      "slow disk",    "failing disk",
-                                              "full disk",   "flip",      "wipe",         "clock jump",
-                                              "mount pause", "mount cut", "mount death"};
+    static const char *const names[FAULTS] = {"kill",         "power",       "power midway", "crash between actions",
+                                              "pause",        "isolate",     "split",        "one way",
+                                              "clog",         "loss",        "rotate",       "slow disk",
+                                              "failing disk", "full disk",   "flip",         "wipe",
+                                              "clock jump",   "mount pause", "mount cut",    "mount death"};
     trace(cluster, "fault: %s", names[fault]);
     if (fault >= MOUNT_PAUSE)
         trouble_mount(cluster, fault);
-    else if (fault >= ISOLATE && fault <= LOSSY)
+    else if (fault >= ISOLATE && fault <= ROTATE)
         trouble_network(cluster, fault);
     else
         trouble_server(cluster, fault);
