@@ -39,6 +39,11 @@ static void name_member(struct replica *replica, uint32_t id, const uint8_t *inc
     pipeline_propose_own(replica, &request);
 }
 
+bool ensemble_knows(const struct replica *replica, const struct entry *entry)
+{
+    return entry->request.kind != OP_SET_STATE_VERSION || entry->request.state_version <= replica->state_version_max;
+}
+
 /* The semantics of a newer version begin when every member knows them (design §2). */
 static void raise_version(struct replica *replica)
 {

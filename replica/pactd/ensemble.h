@@ -21,6 +21,8 @@ bool ensemble_is_alone(const struct replica *replica, uint64_t now_ms);
 /* After each apply: names of members. */
 void ensemble_applied(struct replica *replica, const struct entry *entry, const struct result *result);
 bool ensemble_leads(const struct replica *replica);
+/* Whether this replica knows the semantics that the entry begins; to apply it without would be another history. */
+bool ensemble_knows(const struct replica *replica, const struct entry *entry);
 
 /* --- peers.c --- */
 

@@ -155,6 +155,10 @@ static bool apply(struct replica *replica, struct bytes bytes)
         replica_fail(replica, ERR_CORRUPT, "applying an entry");
         return false;
     }
+    if (!ensemble_knows(replica, &entry)) { /* it was raised while this replica was on its way back */
+        replica_fail(replica, ERR_BAD_FORMAT, "going on to a state version that this replica does not know");
+        return false;
+    }
     state_apply(replica->state, &entry, &result, NULL);
     attach_applied(replica, &entry, &result);
     ensemble_applied(replica, &entry, &result);

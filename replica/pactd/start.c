@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "replica/pactd/attach.h"
+#include "replica/pactd/ensemble.h"
 
 enum { READ_BYTES = 256 * 1024, PROGRESS_MS = 1000, LOOK_EVERY_ENTRIES = 4096 };
 
@@ -128,8 +129,20 @@ static int replay_entry(struct replica *replica, uint64_t zxid, struct bytes byt
         return code;
     if (entry.zxid != zxid || zxid <= state_zxid(replica->state))
         return ERR_CORRUPT;
+    if (!ensemble_knows(replica, &entry))
+        return ERR_BAD_FORMAT;
     state_apply(replica->state, &entry, &result, NULL);
     return ERR_OK;
+}
+
+static void say_entry(const struct replica *replica, uint64_t zxid, int code, char *text, size_t text_len)
+{
+    if (code == ERR_BAD_FORMAT)
+        snprintf(text, text_len,
+                 "at zxid %" PRIx64 " its ensemble went on to a newer state version, this replica knows %u to %u", zxid,
+                 (unsigned)STATE_VERSION_MIN, replica->state_version_max);
+    else
+        snprintf(text, text_len, "the log's entry at zxid %" PRIx64 ": %s", zxid, error_text(code));
 }
 
 static int replay(struct replica *replica, struct history *history, struct log_reader *reader,
@@ -149,7 +162,7 @@ static int replay(struct replica *replica, struct history *history, struct log_r
         if (code == ERR_OK && !history_add(history, zxid))
             code = ERR_CORRUPT;
         if (code != ERR_OK) {
-            snprintf(text, text_len, "the log's entry at zxid %" PRIx64 ": %s", zxid, error_text(code));
+            say_entry(replica, zxid, code, text, text_len);
             return code;
         }
         if (++count % LOOK_EVERY_ENTRIES == 0 && progress_due(progress))
@@ -190,6 +203,11 @@ static int load(struct replica *replica, struct history *history, char *text, si
     if (code == ERR_OK && state_zxid(replica->state) < newest) {
         snprintf(text, text_len, "the snapshot at zxid %" PRIx64 " is damaged, and the log does not reach it", newest);
         code = ERR_CORRUPT;
+    }
+    if (code == ERR_OK && state_version(replica->state) > replica->state_version_max) {
+        snprintf(text, text_len, "it is of state version %u, this replica knows %u to %u",
+                 state_version(replica->state), (unsigned)STATE_VERSION_MIN, replica->state_version_max);
+        code = ERR_BAD_FORMAT;
     }
     return code;
 }
