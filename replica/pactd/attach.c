@@ -42,7 +42,7 @@ void attach_leave(struct replica *replica, struct attachment *attachment)
 void attach_refuse(struct replica *replica, struct attachment *attachment, int code, const char *text)
 {
     struct message message = {.kind = MESSAGE_REFUSED, .refused = {code, {text, strlen(text)}}};
-    report(REPORT_INFO, "a mount is refused: %s", text);
+    report(code == ERR_NO_QUORUM ? REPORT_DEBUG : REPORT_INFO, "a mount is refused: %s", text); /* those come often */
     attach_send(replica, attachment, &message);
     if (attachment->state != CLOSING)
         attach_leave(replica, attachment);

@@ -7,6 +7,8 @@
 #   start_ensemble N [OPTION...]    replicas 1 to N on loopback, until one leads; sets SERVERS to all of them
 #   start_replica I [OPTION...]     starts one of them (again); kill_replica I, stop_replica I, stop_ensemble
 #   start_mount_on I MNT [OPTION...] a mount of all of them that begins at replica I
+#   KEYS=DIR                        before start_ensemble: replicas, mounts and pactctl use the keys in there
+#   ctl ARGUMENT...                 pactctl on $SERVERS; status_of I, role I: what replica I says, and of itself
 #   leader                          who leads, as most say; replica_of MNT: whom a mount is attached to
 #   kill_hard PID, mount_pid MNT
 #   check NAME COMMAND...           counts; prints what the command said if it fails
@@ -25,7 +27,7 @@ DATA=$WORK/data
 SERVERS='' PACTD_PID=''
 declare -A MOUNT_PIDS=()
 declare -a REPLICA_PIDS=() CLIENT_PORTS=()
-ENSEMBLE='' REPLICAS=0
+ENSEMBLE='' KEYS=''
 CHECKS=0 FAILURES=0 PORT=0
 
 cleanup() {
@@ -138,7 +140,7 @@ start_ensemble() {
     local count=$1 base i
     shift
     base=$(free_ports $((2 * count)))
-    ENSEMBLE='' SERVERS='' REPLICAS=$count
+    ENSEMBLE='' SERVERS=''
     for ((i = 1; i <= count; i++)); do
         CLIENT_PORTS[i]=$((base + 2 * i - 1))
         ENSEMBLE+=${ENSEMBLE:+,}$i=127.0.0.1:$((base + 2 * i - 2)):${CLIENT_PORTS[i]}
@@ -153,6 +155,7 @@ start_ensemble() {
 start_replica() {
     local i=$1
     shift
+    [[ ! $KEYS ]] || set -- --key "$KEYS/replica.key" "$@"
     (cd / && exec "$PACT_BIN/pactd" --id "$i" --data "$WORK/data-$i" --ensemble "$ENSEMBLE" "$@" 2>>"$WORK/replica-$i.log") &
     REPLICA_PIDS[i]=$!
 }
@@ -176,9 +179,9 @@ stop_ensemble() {
     done
 }
 
-# status_of I: what replica I says; role I: of itself
-status_of() { "$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[$1]}" --json status; }
-role() { status_of "$1" | sed -nE "s/.*\\{\"id\":$1,\"role\":\"([a-z]*)\".*/\1/p"; }
+ctl() { "$PACT_BIN/pactctl" -s "$SERVERS" ${KEYS:+--key "$KEYS/mount.key"} "$@"; }
+status_of() { SERVERS=127.0.0.1:${CLIENT_PORTS[$1]} ctl --json status; }
+role() { status_of "$1" | sed -nE "s/.*\{\"id\":$1,\"role\":\"([a-z]*)\".*/\1/p"; }
 leads() { [[ $(role "$1") == leader ]]; }
 follows() { [[ $(role "$1") == follower ]]; }
 
@@ -209,6 +212,7 @@ start_mount_on() {
 mount_at() {
     local mnt=$1 servers=$2
     shift 2
+    [[ ! $KEYS ]] || set -- -o "key=$KEYS/mount.key" "$@"
     [[ -d $mnt ]] || mkdir -p "$mnt" 2>/dev/null # a dead mount is there and cannot be looked at
     : >"$mnt.log"
     (cd / && exec "$PACT_BIN/pactfs" "$servers" "$mnt" -f "$@" 2>"$mnt.log") &
