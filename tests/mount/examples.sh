@@ -49,7 +49,6 @@ check "quickstart ends with a live mount" mkdir "$work/a/alive"
 check "quickstart again" examples/quickstart "$work/a"
 check "it uses the mount that is there" says 'It is there already.'
 check "and keeps what is in it" test -d "$work/a/alive"
-refuses 2 examples/quickstart --ensemble
 refuses 2 examples/quickstart --what
 
 # --- the recipes, on this mount and a second one ---
@@ -109,4 +108,21 @@ check "quickstart --stop" examples/quickstart --stop "$work/a"
 check "nothing is mounted" not mountpoint -q "$work/a"
 check "and nothing runs" not pgrep -x pactfs
 refuses 1 examples/quickstart --stop "$work/a"
+
+# --- quickstart --ensemble: a write here is seen there, the leader dies and writing goes on, all is there again ---
+
+export PACT_DATA=$work/ensemble
+check "quickstart --ensemble" examples/quickstart --ensemble "$work/e"
+for expected in 'workers = 4' 'workers = 8' 'leader' 'unreachable' 'real'; do
+    check "it shows '$expected'" says "$expected"
+done
+check "the table ends with three that are well" test "$(tail -8 "$work/output" | grep -cE '(leader|follower) +0x')" = 3
+check "three mounts" mkdir "$work/e1/one" "$work/e2/two" "$work/e3/three"
+check "three replicas" test "$(pgrep -cx pactd)" = 3
+check "again" examples/quickstart --ensemble "$work/e"
+check "it uses what is there" test "$(pgrep -cx pactd)$(pgrep -cx pactfs)" = 33
+check "and keeps what is in it" test -d "$work/e3/one"
+check "--stop" examples/quickstart --ensemble --stop "$work/e"
+check "nothing runs" not pgrep -x 'pactd|pactfs'
+refuses 1 examples/quickstart --ensemble --stop "$work/e"
 echo "examples: $checks checks"

@@ -37,7 +37,7 @@ static size_t make_good(struct history_op *ops)
         op->value = op->kind == HISTORY_READ ? value : count;
         op->expected = pick(3) != 0 ? value : pick(count) + 1;
         op->done = op->kind == HISTORY_SWAP && op->expected == value;
-        bool lost = pick(10) == 0, happens = !lost || pick(2) == 0;
+        bool lost = pick(20) == 0, happens = !lost || pick(2) == 0;
         if (lost)
             op->returned = UINT64_MAX;
         if (happens && (op->kind == HISTORY_WRITE || op->done))
