@@ -7,6 +7,7 @@
  *   Agreement, TotalOrder  one order of deliveries: that of the reference below
  *   LocalPrimaryOrder   of one primary: delivered in the order it was broadcast, none left out before
  *   GlobalPrimaryOrder  of two primaries: what the earlier one broadcast is delivered first
+ *   InitialHistory      a follower that serves has delivered its leader's initial history
  *   PrimaryIntegrity    a primary has delivered what of earlier ones is ever delivered, before it broadcasts
  * And of the whole:
  *   Durability          what is committed is durable on a majority of those that vote
@@ -31,6 +32,8 @@ void check_end(struct cluster *cluster); /* what can be judged only then */
 
 /* It leads an epoch: its history ends at `last`, of which it has delivered up to `delivered`. */
 void check_leads(struct cluster *cluster, uint32_t id, uint32_t epoch, uint64_t last, uint64_t delivered);
+/* It follows in an epoch, and has delivered so much. */
+void check_follows(struct cluster *cluster, uint32_t id, uint32_t epoch, uint64_t delivered);
 void check_proposes(struct cluster *cluster, uint32_t id, const struct item *item, uint64_t delivered);
 /* It is about to apply the item, having applied all up to `after`. */
 void check_commits(struct cluster *cluster, uint32_t id, uint64_t after, struct item *item);

@@ -103,6 +103,16 @@ void check_leads(struct cluster *cluster, uint32_t id, uint32_t epoch, uint64_t 
     check->terms[check->term_count++] = (struct term){.epoch = epoch, .leader = id, .initial = last};
 }
 
+void check_follows(struct cluster *cluster, uint32_t id, uint32_t epoch, uint64_t delivered)
+{
+    const struct term *term = term_of(cluster, epoch);
+    if (!term)
+        violated(cluster, "Leadership", "replica %u follows in epoch %u, which nobody leads", id, epoch);
+    else if (delivered < term->initial)
+        violated(cluster, "InitialHistory", "replica %u follows in epoch %u from " X ", of " X, id, epoch, delivered,
+                 term->initial);
+}
+
 /* --- proposals --- */
 
 static struct proposal *slot(struct check *check, uint64_t zxid)

@@ -50,6 +50,8 @@ static void take_role(struct server *server, const struct zab_action *action)
     if (action->role == ZAB_LEADING) {
         check_leads(server->cluster, server->id, action->epoch, zab_last(server->zab), state_zxid(server->state));
         lead_begin(server);
+    } else {
+        check_follows(server->cluster, server->id, action->epoch, state_zxid(server->state));
     }
     mounts_new_leader(server);
 }
