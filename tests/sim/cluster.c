@@ -225,7 +225,7 @@ static void build(struct cluster *cluster, const struct cluster_options *options
                                               .silence_ms = (uint32_t)pick_between(cluster, 200, 600),
                                               .vote_ms = (uint32_t)pick_between(cluster, 1, 60),
                                               .phase_ms = (uint32_t)pick_between(cluster, 300, 2000)};
-    if (chance(cluster, 150))
+    if (!options->calm && chance(cluster, 150))
         cluster->counter_last = (uint32_t)pick_between(cluster, 3, 200);
     cluster->arena = arena_new();
     cluster->network = network_new(cluster);
