@@ -314,4 +314,6 @@ void ensemble_look(struct replica *replica, uint64_t now_ms)
     if (ensemble_is_alone(replica, now_ms))
         attach_send_away(replica);
     peers_tell(replica);
+    if (replica->serving && zab_role(replica->zab) == ZAB_FOLLOWING)
+        compare_tell(replica);
 }

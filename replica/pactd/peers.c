@@ -139,18 +139,22 @@ static void on_hello(struct replica *replica, struct member *member, const struc
         return;
     member->refused = ERR_OK;
     member->greeted = true;
+    member->compared = COMPARED_NOT;
+    member->compared_zxid = 0;
     member->state_version_max = hello->state_version_max;
     memcpy(member->identity, hello->identity, sizeof member->identity);
     report(REPORT_INFO, "member %u is there", member->id);
     ensemble_step(replica, &(struct zab_event){.kind = ZAB_LINK_UP, .peer = member->id});
 }
 
-static void on_refused(struct member *member, const struct peer_refused *refused)
+static void on_refused(struct replica *replica, struct member *member, const struct peer_refused *refused)
 {
     if (member->refused != refused->code)
         report(REPORT_ERROR, "refused by member %u: %.*s", member->id, (int)refused->text.len,
                (const char *)refused->text.at);
     member->refused = refused->code;
+    if (refused->code == ERR_CORRUPT && member->greeted && member->id == zab_leader(replica->zab))
+        replica_give_up(replica, ERR_CORRUPT, "this replica's state is not that of the others");
 }
 
 /* --- what they say --- */
@@ -221,12 +225,16 @@ void peers_untell(struct replica *replica)
     }
 }
 
-static void on_status(struct replica *replica, struct bytes chunk)
+static void on_status(struct replica *replica, struct member *from, struct bytes chunk)
 {
     struct message message;
     arena_reset(replica->request_arena);
     if (decode_message(chunk, replica->request_arena, &message) != ERR_OK || message.kind != MESSAGE_STATUS_REPLY)
         return;
+    if (ensemble_leads(replica)) {
+        compare_told(replica, from, &message.status);
+        return;
+    }
     for (size_t i = 0; i < message.status.member_count; i++) {
         const struct message_member *told = &message.status.members[i];
         struct member *member = peers_find(replica, told->id);
@@ -278,8 +286,8 @@ static void dispatch(struct replica *replica, struct member *member, const struc
             questions_answered(replica, &message->barrier);
         break;
     case PEER_STATUS:
-        if (from_leader)
-            on_status(replica, message->chunk);
+        if (leads || from_leader)
+            on_status(replica, member, message->chunk);
         break;
     default: /* greetings: on_message */
         break;
@@ -305,7 +313,7 @@ static void on_message(void *arg, uint32_t id, const void *bytes, size_t len)
     if (message.kind == PEER_HELLO)
         on_hello(replica, member, &message.hello);
     else if (message.kind == PEER_REFUSED)
-        on_refused(member, &message.refused);
+        on_refused(replica, member, &message.refused);
     else if (member->greeted)
         dispatch(replica, member, &message);
 }

@@ -160,6 +160,7 @@ static bool apply(struct replica *replica, struct bytes bytes)
         return false;
     }
     state_apply(replica->state, &entry, &result, NULL);
+    compare_applied(replica);
     attach_applied(replica, &entry, &result);
     ensemble_applied(replica, &entry, &result);
     return true;

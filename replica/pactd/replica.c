@@ -30,15 +30,21 @@ int64_t wall_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-void replica_fail(struct replica *replica, int code, const char *what)
+void replica_give_up(struct replica *replica, int code, const char *why)
 {
     if (replica->failure != ERR_OK)
         return; /* the first cause is the one to tell */
-    const char *cause = store_error(replica->store);
-    report(REPORT_ERROR, "%s failed: %s; the replica ends and must be started again", what,
-           cause && *cause ? cause : error_text(code));
+    report(REPORT_ERROR, "%s; the replica ends and must be started again", why);
     replica->failure = code;
     uv_stop(&replica->loop);
+}
+
+void replica_fail(struct replica *replica, int code, const char *what)
+{
+    char why[512];
+    const char *cause = store_error(replica->store);
+    snprintf(why, sizeof why, "%s failed: %s", what, cause && *cause ? cause : error_text(code));
+    replica_give_up(replica, code, why);
 }
 
 /* --- the loop --- */

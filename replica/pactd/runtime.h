@@ -20,6 +20,7 @@
 #include "proto/peer.h"
 #include "replica/net/mesh.h"
 #include "replica/net/port.h"
+#include "replica/pactd/compare.h"
 #include "replica/pactd/question.h"
 #include "replica/pactd/recent.h"
 #include "replica/pactd/replica.h"
@@ -70,10 +71,12 @@ struct member {
     int refused;   /* why it does not fit, as last reported; 0: it does */
     uint8_t identity[REPLICA_IDENTITY_BYTES];
     uint32_t state_version_max;
-    uint64_t applied; /* zxid, lag and role, as the leader last told */
-    int64_t lag;      /* -1: not known */
-    char role[16];    /* empty: not told in this term */
-    struct stream stream; /* this replica feeds it */
+    uint64_t applied;       /* zxid, lag and role, as the leader last told */
+    int64_t lag;            /* -1: not known */
+    char role[16];          /* empty: not told in this term */
+    enum compared compared; /* its state with this leader's, since the link came up … */
+    uint64_t compared_zxid; /* … lately at this zxid; if it is another one: first at this zxid */
+    struct stream stream;   /* this replica feeds it */
 };
 
 /* A snapshot from the leader on its way to disk and into memory. */
@@ -131,6 +134,7 @@ struct replica {
     uint32_t raising;    /* the state version proposed last, in this term; 0: none */
     uint64_t committed;  /* zxid, as Zab says; applied as far as it is durable here */
     struct questions questions;
+    struct compare_marks marks;
     struct install install;
     const struct peer_entries *entries_in_hand; /* ZAB_APPEND takes from these */
 
@@ -160,6 +164,9 @@ int64_t wall_ns(void);   /* since 1970 */
 
 /* The replica cannot go on: logs it and ends replica_run with this code. */
 void replica_fail(struct replica *replica, int code, const char *what);
+
+/* The same, for another reason than what the disk says. */
+void replica_give_up(struct replica *replica, int code, const char *why);
 
 /* start.c: snapshot and log into memory, and what Zab knows of them; text says what is wrong. */
 int start_load(struct replica *replica, char *text, size_t text_len);

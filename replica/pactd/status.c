@@ -95,10 +95,6 @@ static size_t members_of(const struct replica *replica, struct message_member *m
 void status_fill(const struct replica *replica, struct message_member *members, struct message *message)
 {
     const struct state *state = replica->state;
-    struct session_info info;
-    uint64_t id = 0, sessions = 0;
-    while (state_next_session(state, &id, &info))
-        sessions++;
     *message = (struct message){.kind = MESSAGE_STATUS_REPLY};
     message->status = (struct message_status){
         .replica = replica->id,
@@ -108,7 +104,7 @@ void status_fill(const struct replica *replica, struct message_member *members, 
         .digest = state_digest(state),
         .nodes = state_nodes(state),
         .data_bytes = state_bytes(state),
-        .sessions = sessions,
+        .sessions = HASH_COUNT(replica->roster.sessions),
         .mounts = attach_count(replica),
         .state_version = state_version(state),
         .log_bytes = store_log_bytes(replica->store),
