@@ -125,6 +125,10 @@ static bool try_bug(const struct bug *bug, uint64_t from, uint64_t count)
     bool caught = read(ends[0], &found, sizeof found) == (ssize_t)sizeof found;
     close(ends[0]);
     waitpid(child, &status, 0);
+    if (!caught && status != 0) { /* a sanitizer ended it */
+        printf("%-28s caught: the run ends\n", bug->name);
+        return true;
+    }
     if (caught)
         printf("%-28s caught at the %" PRIu64 ". seed (%" PRIu64 ") by %s\n", bug->name, found.seed - from + 1,
                found.seed, found.checker);
