@@ -7,6 +7,7 @@
 #   start_ensemble N [OPTION...]    replicas 1 to N on loopback, until one leads; sets SERVERS to all of them
 #   start_replica I [OPTION...]     starts one of them (again); kill_replica I, stop_replica I, stop_ensemble
 #   start_mount_on I MNT [OPTION...] a mount of all of them that begins at replica I
+#   NETNS[I]=NAME, within I         the network namespace of replica I; WITHIN: what runs a command in it
 #   KEYS=DIR                        before start_ensemble: replicas, mounts and pactctl use the keys in there
 #   ctl ARGUMENT...                 pactctl on $SERVERS; status_of I, role I: what replica I says, and of itself
 #   leader                          who leads, as most say; replica_of MNT: whom a mount is attached to
@@ -26,7 +27,7 @@ WORK=$(mktemp -d /tmp/pact-mount-XXXXXX)
 DATA=$WORK/data
 SERVERS='' PACTD_PID=''
 declare -A MOUNT_PIDS=()
-declare -a REPLICA_PIDS=() CLIENT_PORTS=()
+declare -a REPLICA_PIDS=() CLIENT_PORTS=() NETNS=() WITHIN=()
 ENSEMBLE='' KEYS=''
 CHECKS=0 FAILURES=0 PORT=0
 
@@ -152,11 +153,19 @@ start_ensemble() {
     eventually leader || fail "nobody leads"
 }
 
+# within I: sets WITHIN to what runs a command in replica I's network namespace, if it has one
+within() {
+    WITHIN=()
+    [[ ! ${NETNS[$1]:-} ]] || WITHIN=(nsenter --net="/run/netns/${NETNS[$1]}")
+}
+
 start_replica() {
     local i=$1
     shift
     [[ ! $KEYS ]] || set -- --key "$KEYS/replica.key" "$@"
-    (cd / && exec "$PACT_BIN/pactd" --id "$i" --data "$WORK/data-$i" --ensemble "$ENSEMBLE" "$@" 2>>"$WORK/replica-$i.log") &
+    within "$i"
+    (cd / && exec ${WITHIN[@]+"${WITHIN[@]}"} "$PACT_BIN/pactd" --id "$i" --data "$WORK/data-$i" --ensemble "$ENSEMBLE" "$@" 2>>"$WORK/replica-$i.log") &
+    WITHIN=()
     REPLICA_PIDS[i]=$!
 }
 
@@ -179,8 +188,12 @@ stop_ensemble() {
     done
 }
 
-ctl() { "$PACT_BIN/pactctl" -s "$SERVERS" ${KEYS:+--key "$KEYS/mount.key"} "$@"; }
-status_of() { SERVERS=127.0.0.1:${CLIENT_PORTS[$1]} ctl --json status; }
+ctl() { ${WITHIN[@]+"${WITHIN[@]}"} "$PACT_BIN/pactctl" -s "$SERVERS" ${KEYS:+--key "$KEYS/mount.key"} "$@"; }
+status_of() {
+    local WITHIN
+    within "$1"
+    SERVERS=$(tr , '\n' <<<"$SERVERS" | grep ":${CLIENT_PORTS[$1]}$") ctl --json status
+}
 role() { status_of "$1" | sed -nE "s/.*\{\"id\":$1,\"role\":\"([a-z]*)\".*/\1/p"; }
 leads() { [[ $(role "$1") == leader ]]; }
 follows() { [[ $(role "$1") == follower ]]; }
@@ -215,7 +228,7 @@ mount_at() {
     [[ ! $KEYS ]] || set -- -o "key=$KEYS/mount.key" "$@"
     [[ -d $mnt ]] || mkdir -p "$mnt" 2>/dev/null # a dead mount is there and cannot be looked at
     : >"$mnt.log"
-    (cd / && exec "$PACT_BIN/pactfs" "$servers" "$mnt" -f "$@" 2>"$mnt.log") &
+    (cd / && exec ${WITHIN[@]+"${WITHIN[@]}"} "$PACT_BIN/pactfs" "$servers" "$mnt" -f "$@" 2>"$mnt.log") &
     MOUNT_PIDS[$mnt]=$!
     started "$mnt.log" "${MOUNT_PIDS[$mnt]}" 'the mount answers' "the mount at $mnt"
 }
