@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "replica/pactd/runtime.h"
+#include "replica/pactd/ensemble.h"
 
 enum { SLICE_BYTES = 256 * 1024, RETRY_MS = 60000 };
 
@@ -44,6 +44,7 @@ static void finish(struct replica *replica)
     report(REPORT_INFO, "snapshot at zxid %" PRIx64 ": %" PRIu64 " znodes in %" PRIu64 " ms", zxid, nodes,
            clock_ms() - checkpoint->begun_ms);
     end(checkpoint);
+    ensemble_step(replica, &(struct zab_event){.kind = ZAB_PURGED, .zxid = store_base_zxid(replica->store)});
 }
 
 /* In the worker. */

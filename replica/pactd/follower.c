@@ -91,6 +91,14 @@ static void sink_entries(struct replica *replica, void *to, const struct batch *
     }
 }
 
+/* It comes anew, and Zab then has a snapshot sent to it. */
+static void sink_missing(struct replica *replica, void *to, int code)
+{
+    uint64_t begins = code == ERR_NO_NODE ? store_base_zxid(replica->store) : state_zxid(replica->state);
+    ensemble_step(replica, &(struct zab_event){.kind = ZAB_PURGED, .zxid = begins});
+    ensemble_drop(replica, to, code);
+}
+
 static const struct stream_sink follower_sink = {
     .open = sink_open,
     .queued = sink_queued,
@@ -99,6 +107,7 @@ static const struct stream_sink follower_sink = {
     .snapshot_chunk = sink_snapshot_chunk,
     .snapshot_end = sink_snapshot_end,
     .entries = sink_entries,
+    .missing = sink_missing,
 };
 
 void follower_feed(struct replica *replica, struct member *member, uint64_t after, bool snapshot)

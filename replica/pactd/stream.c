@@ -166,7 +166,10 @@ static void snapshot_instead(struct replica *replica, struct stream *stream, int
     if (code != ERR_NO_NODE)
         report(REPORT_ERROR, "reading the log for a stream: %s", store_error(replica->store));
     end_reader(stream);
-    stream->snapshot = true;
+    if (stream->sink->missing)
+        stream->sink->missing(replica, stream->to, code);
+    else
+        stream->snapshot = true;
 }
 
 static bool entries_step(struct replica *replica, struct stream *stream, uint64_t limit)

@@ -36,6 +36,8 @@ struct stream_sink {
     void (*snapshot_chunk)(struct replica *replica, void *to, struct bytes chunk);
     void (*snapshot_end)(struct replica *replica, void *to);
     void (*entries)(struct replica *replica, void *to, const struct batch *batch);
+    /* The log has not what comes next (ERR_NO_NODE), or can't be read. NULL: then it gets a snapshot. */
+    void (*missing)(struct replica *replica, void *to, int code);
 };
 
 struct stream {
