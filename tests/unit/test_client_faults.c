@@ -415,9 +415,58 @@ static void status(void **state)
     assert_int_equal(client_status("nonsense", &none, 100, &reply, text, sizeof text), ERR_INVALID);
 }
 
+/* --- questions over a mount's own link --- */
+
+struct told {
+    int answers, silences;
+    uint32_t leader;
+};
+
+static void on_told(void *arg, const struct message_status *status)
+{
+    struct told *told = arg;
+    if (status != NULL)
+        told->leader = status->leader;
+    __atomic_add_fetch(status != NULL ? &told->answers : &told->silences, 1, __ATOMIC_RELEASE);
+}
+
+static void await_told(int *count, int wanted)
+{
+    for (uint64_t until_us = now_us() + 20000000; __atomic_load_n(count, __ATOMIC_ACQUIRE) < wanted;) {
+        assert_true(now_us() < until_us);
+        usleep(1000);
+    }
+}
+
+/* What is asked is answered once: by the replica, or by nobody when there is none; also what closing overtakes. */
+static void asked_over_the_link(void **state)
+{
+    struct fixture *fixture = *state;
+    struct mount mount;
+    struct told told = {0};
+    assert_int_equal(mount_try(&mount, patient(fixture), 10000), ERR_OK);
+    for (int i = 0; i < 100; i++)
+        client_ask(mount.client, on_told, &told);
+    await_told(&told.answers, 100);
+    assert_int_equal(told.leader, 1);
+    host_stop(&fixture->host);
+    mount_wait(&mount, suspended);
+    client_ask(mount.client, on_told, &told);
+    client_ask(mount.client, on_told, &told);
+    await_told(&told.silences, 2);
+    host_start(&fixture->host);
+    mount_wait(&mount, mount_connected);
+    client_ask(mount.client, on_told, &told);
+    await_told(&told.answers, 101);
+    client_ask(mount.client, on_told, &told);
+    mount_close(&mount);
+    assert_int_equal(told.answers + told.silences, 104);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(asked_over_the_link, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(creates_happen_exactly_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_restart_is_bridged, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(without_a_replica, fixture_setup, fixture_teardown),
