@@ -14,9 +14,6 @@ session() { sed -n 's/^session //p' "$1/.pact/session"; }
 connected() { grep -qx 'state connected' "$1/.pact/session"; }
 has() { [[ $(<"$1") == "$2" ]]; }
 logged() { grep -qE "$2" "$WORK/replica-$1.log"; }
-digest_of() { status_of "$1" | sed -nE 's/.*"zxid":([0-9]+),"digest":"([0-9a-f]+)".*/\1 \2/p'; }
-same_digests() { [[ $(digest_of 1) && $(digest_of 1) == "$(digest_of 2)" && $(digest_of 2) == "$(digest_of 3)" ]]; }
-all_follow() { leader && for i in 1 2 3; do leads "$i" || follows "$i" || return 1; done; }
 all_connected() { for mnt in "$m1" "$m2" "$m3"; do connected "$mnt" || return 1; done; }
 
 KEYS=$WORK/keys

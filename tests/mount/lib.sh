@@ -10,6 +10,7 @@
 #   NETNS[I]=NAME, within I         the network namespace of replica I; WITHIN: what runs a command in it
 #   KEYS=DIR                        before start_ensemble: replicas, mounts and pactctl use the keys in there
 #   ctl ARGUMENT...                 pactctl on $SERVERS; status_of I, role I: what replica I says, and of itself
+#   same_digests, all_follow        of all replicas
 #   leader                          who leads, as most say; replica_of MNT: whom a mount is attached to
 #   kill_hard PID, mount_pid MNT
 #   check NAME COMMAND...           counts; prints what the command said if it fails
@@ -205,6 +206,19 @@ leader() {
         [[ $(ps -o state= -p "${REPLICA_PIDS[$i]}") != T ]] && leads "$i" && echo "$i" && return
     done
     return 1
+}
+
+# The state of replica I as "zxid digest"; whether all that run have the same.
+digest_of() { status_of "$1" | sed -nE 's/.*"zxid":([0-9]+),"digest":"([0-9a-f]+)".*/\1 \2/p'; }
+same_digests() {
+    local i all=()
+    for i in "${!REPLICA_PIDS[@]}"; do all+=("$(digest_of "$i")"); done
+    [[ ${all[0]} && $(printf '%s\n' "${all[@]}" | sort -u | wc -l) == 1 ]]
+}
+# Every replica leads or follows.
+all_follow() {
+    local i
+    for i in "${!REPLICA_PIDS[@]}"; do leads "$i" || follows "$i" || return 1; done
 }
 
 replica_of() { sed -n 's/^replica //p' "$1/.pact/ensemble"; }

@@ -182,7 +182,6 @@ while ((SECONDS < until_s)); do
 done 2>"$WORK/shell"
 
 echo "# the end"
-all_follow() { leader && for ((i = 1; i <= hosts; i++)); do leads "$i" || follows "$i" || return 1; done; }
 check "all follow one leader" eventually all_follow
 end_load
 pass "$faults faults: $(for kind in "${!COUNTS[@]}"; do echo -n "${COUNTS[$kind]} $kind "; done)"
@@ -195,8 +194,6 @@ for ((i = 1; i <= hosts; i++)); do tree "$(mnt $i)" >"$WORK/tree-$i"; done
 for ((i = 2; i <= hosts; i++)); do
     check "host $i shows the tree that host 1 shows, $(wc -l <"$WORK/tree-1") lines" diff "$WORK/tree-1" "$WORK/tree-$i"
 done
-digest_of() { status_of "$1" | sed -nE 's/.*"zxid":([0-9]+),"digest":"([0-9a-f]+)".*/\1 \2/p'; }
-same_digests() { [[ $(for ((i = 1; i <= hosts; i++)); do digest_of "$i"; done | sort -u | wc -l) == 1 ]]; }
 check "every replica has the same digest" eventually same_digests
 
 # The writers: each host's are judged at the next one.

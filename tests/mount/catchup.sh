@@ -1,0 +1,64 @@
+#!/bin/bash
+# A replica comes back that missed COUNT transactions, then one with an empty disk joins COUNT znodes, while writes go on
+# through another replica's mount: what that costs these writes. COUNT is 50,000; with PACT_SOAK a million, and then the
+# 99th percentile may at most double.
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+default=50000 limit_s=15
+if [[ ${PACT_SANITIZED:-} ]]; then default=3000; fi
+if [[ ${PACT_SOAK:-} ]]; then default=1000000 limit_s=600; fi
+count=${COUNT:-$default} mnt=$WORK/mnt
+
+# writes_while NAME COMMAND...: p50 and p99 (µs) of writes while the command runs, at least 2 s
+writes_while() {
+    local name=$1 pace began=$SECONDS
+    shift
+    mkdir "$mnt/$name"
+    "$PACT_TESTS/pace" "$mnt/$name" >"$WORK/pace-$name" &
+    pace=$!
+    "$@" || fail "$name: $*"
+    until ((SECONDS >= began + 2)); do sleep 0.05; done
+    kill $pace && wait $pace
+    read -r _ written _ p50 _ p99 _ max _ bad <"$WORK/pace-$name"
+    ((written > 0 && bad == 0)) || fail "$name: writes failed: $(cat "$WORK/pace-$name")"
+    figures="$written writes, p50 $p50 µs, p99 $p99 µs, max $max µs"
+}
+
+comes_back() {
+    local began=${EPOCHREALTIME/./} deadline=$((SECONDS + limit_s))
+    start_replica "$f"
+    until follows "$f"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.05
+    done 2>/dev/null
+    took_ms=$(((${EPOCHREALTIME/./} - began) / 1000))
+}
+
+start_ensemble 3
+l=$(leader) f=$((l % 3 + 1)) g=$(((l + 1) % 3 + 1))
+start_mount_on $g "$mnt"
+stop_replica $f
+began=${EPOCHREALTIME/./}
+"$PACT_TESTS/bench/bench_bare" populate "127.0.0.1:${CLIENT_PORTS[$l]}" "$count" >"$WORK/populate" || fail "populate"
+echo "# $count transactions in $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
+
+writes_while alone sleep $((${PACT_SOAK:+8} + 2))
+quiet=$p99
+pass "without: $figures"
+writes_while missed comes_back
+pass "a replica that missed $count transactions is back after $took_ms ms: $figures"
+missed=$p99
+stop_replica $f
+rm -rf "$WORK/data-$f"
+writes_while new comes_back
+pass "a new one with $count znodes after $took_ms ms: $figures"
+new=$p99
+if [[ ${PACT_SOAK:-} ]]; then
+    check "p99 at most doubled: $quiet, $missed, $new µs" test "$missed" -le $((2 * quiet)) -a "$new" -le $((2 * quiet))
+fi
+
+check "every replica has the same digest" eventually same_digests
+stop_mount "$mnt"
+stop_ensemble
+finish
