@@ -37,15 +37,18 @@ static void store_failed(struct replica *replica, int code, const char *what)
 
 void pipeline_sync(struct replica *replica)
 {
-    if (replica->failure != ERR_OK || store_last_zxid(replica->store) == store_durable_zxid(replica->store))
+    if (replica->failure != ERR_OK)
         return;
-    int code = store_sync(replica->store);
+    int code = ERR_OK;
+    if (store_last_zxid(replica->store) > store_durable_zxid(replica->store))
+        code = store_sync(replica->store);
     if (code != ERR_OK) {
         store_failed(replica, code, "syncing the log");
         return;
     }
     replica->pending_bytes = 0;
-    ensemble_step(replica, &(struct zab_event){.kind = ZAB_DURABLE, .zxid = store_durable_zxid(replica->store)});
+    if (store_durable_zxid(replica->store) > zab_durable(replica->zab)) /* a purge syncs as well */
+        ensemble_step(replica, &(struct zab_event){.kind = ZAB_DURABLE, .zxid = store_durable_zxid(replica->store)});
 }
 
 /* That a small entry still fits into the log's present segment is not enough: there must be room for the next. */

@@ -221,6 +221,8 @@ void start_over(struct replica *replica)
     recent_start(&replica->recent, store_last_zxid(replica->store));
     roster_free(&replica->roster);
     roster_load(&replica->roster, replica->state);
+    if (replica->zab)
+        zab_stamped(replica->zab, state_stamp_ns(replica->state));
 }
 
 static void start_zab(struct replica *replica, const struct history *history)
