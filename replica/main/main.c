@@ -6,6 +6,7 @@
 
 #include "replica/main/options.h"
 #include "replica/pactd/replica.h"
+#include "replica/pactd/report.h"
 
 static struct replica *volatile serving;
 
@@ -27,13 +28,41 @@ static void handle_signals(void)
     sigaction(SIGXFSZ, &ignore, NULL); /* a limit on file sizes is a failed write, and reported as such */
 }
 
-static void block_signals(void)
+static void block_signals(int how)
 {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    sigprocmask(how, &signals, NULL);
+}
+
+static int serve(struct replica *replica)
+{
+    serving = replica;
+    int code = replica_run(replica);
+    block_signals(SIG_BLOCK); /* a second signal has nothing left to stop */
+    serving = NULL;
+    replica_free(replica);
+    return code;
+}
+
+/* An epoch found no space on disk: from what is there the replica begins anew, once there is some. */
+static int serve_again(const struct replica_options *options)
+{
+    char text[512] = "";
+    struct replica *replica;
+    int code = ERR_NO_SPACE;
+    report(REPORT_ERROR, "the disk is full: the replica begins anew when there is space");
+    block_signals(SIG_UNBLOCK);
+    while (code == ERR_NO_SPACE) {
+        sleep(1);
+        code = replica_open(options, &replica, text, sizeof text);
+    }
+    if (code == ERR_OK)
+        return serve(replica);
+    report(REPORT_ERROR, "%s", text);
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -48,23 +77,22 @@ int main(int argc, char **argv)
     struct replica_member members[ENSEMBLE_MAX];
     for (size_t i = 0; i < options.member_count; i++)
         members[i] = (struct replica_member){options.members[i].id, options.addresses[i], options.peer_addresses[i]};
-    int code = replica_open(&(struct replica_options){.id = options.id,
-                                                      .data = options.data,
-                                                      .addresses = addresses,
-                                                      .address_count = 1,
-                                                      .members = members,
-                                                      .member_count = options.member_count,
-                                                      .state_version_max = options.state_version_max,
-                                                      .keys = options.keys,
-                                                      .log_level = options.log_level},
-                            &replica, text, sizeof text);
+    const struct replica_options opening = {.id = options.id,
+                                            .data = options.data,
+                                            .addresses = addresses,
+                                            .address_count = 1,
+                                            .members = members,
+                                            .member_count = options.member_count,
+                                            .state_version_max = options.state_version_max,
+                                            .keys = options.keys,
+                                            .log_level = options.log_level};
+    int code = replica_open(&opening, &replica, text, sizeof text);
     if (code != ERR_OK) {
         fprintf(stderr, "pactd: %s\n", *text ? text : error_text(code));
         return 1;
     }
-    serving = replica;
-    code = replica_run(replica);
-    block_signals(); /* a second signal has nothing left to stop */
-    replica_free(replica);
+    code = serve(replica);
+    while (code == ERR_NO_SPACE)
+        code = serve_again(&opening);
     return code == ERR_OK ? 0 : 1;
 }
