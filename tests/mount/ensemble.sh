@@ -206,6 +206,27 @@ mv "$WORK/data-right" "$WORK/data-$f"
 start_replica $f
 check "with its own data it follows again" eventually follows $f
 check "every replica has the same digest" eventually same_digests
+
+echo "# a full disk"
+l=$(leader) f=$((l % 3 + 1))
+stop_replica $f
+mkdir "$WORK/disk"
+mount -t tmpfs -o size=100m none "$WORK/disk" || fail "no tmpfs"
+MOUNT_PIDS["$WORK/disk"]='' # to be unmounted at exit
+mv "$WORK/data-$f" "$WORK/disk/data"
+ln -s "$WORK/disk/data" "$WORK/data-$f"
+start_replica $f
+check "on a small disk it follows" eventually follows $f
+dd if=/dev/zero of="$WORK/disk/ballast" bs=1M 2>/dev/null
+kill_replica "$l"
+check "full, it cannot promise a new leader anything, and says so" eventually logged $f 'begins anew when there is space'
+check "a write is refused or unknown" grep -qE '^(EROFS|ETIMEDOUT)$' <(op mkdir "$m1/full")
+rm "$WORK/disk/ballast"
+check "with space it is there again by itself" eventually leader
+check "and writes go on" eventually answers OK mkdir "$m1/space"
+start_replica "$l"
+check "every replica has the same digest" eventually eval 'all_follow && same_digests'
 for i in 1 2 3; do stop_mount "$(mnt $i)"; done
 stop_ensemble
+umount "$WORK/disk" && unset "MOUNT_PIDS[$WORK/disk]"
 finish
