@@ -172,7 +172,7 @@ static void carry_out(struct replica *replica, const struct zab_action *action)
         append_received(replica, action->skip);
         break;
     case ZAB_COMMITTED:
-        replica->committed = action->zxid;
+        /* pipeline_apply sees to it at the end of the turn */
         break;
     case ZAB_ROLE:
         on_role(replica, action);
@@ -279,7 +279,7 @@ static void name_learners(struct replica *replica)
 static void see_own_name(struct replica *replica)
 {
     uint8_t named[INCARNATION_BYTES];
-    if (zab_voter(replica->zab) || state_zxid(replica->state) > replica->committed ||
+    if (zab_voter(replica->zab) || state_zxid(replica->state) > zab_committed(replica->zab) ||
         !state_member(replica->state, replica->id, named))
         return;
     if (memcmp(named, store_identity(replica->store), sizeof named) == 0)

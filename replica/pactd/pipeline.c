@@ -145,7 +145,7 @@ void pipeline_cut(struct replica *replica, uint64_t zxid)
 uint64_t pipeline_applied(const struct replica *replica)
 {
     uint64_t applied = state_zxid(replica->state);
-    return applied < replica->committed ? applied : replica->committed;
+    return applied < zab_committed(replica->zab) ? applied : zab_committed(replica->zab);
 }
 
 static bool apply(struct replica *replica, struct bytes bytes)
@@ -207,8 +207,8 @@ bool pipeline_apply(struct replica *replica, size_t budget)
 {
     while (budget > 0 && replica->failure == ERR_OK) {
         uint64_t until = store_durable_zxid(replica->store), applied = state_zxid(replica->state);
-        if (until > replica->committed)
-            until = replica->committed;
+        if (until > zab_committed(replica->zab))
+            until = zab_committed(replica->zab);
         if (applied >= until)
             return false;
         size_t done =

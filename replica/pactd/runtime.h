@@ -132,7 +132,6 @@ struct replica {
     int64_t lag;         /* of this replica, as the leader last told; -1: not known */
     uint64_t alone_ms;   /* not serving: since when */
     uint32_t raising;    /* the state version proposed last, in this term; 0: none */
-    uint64_t committed;  /* zxid, as Zab says; applied as far as it is durable here */
     struct questions questions;
     struct compare_marks marks;
     struct install install;
