@@ -329,8 +329,10 @@ static bool run_file(const char *path, bool rewrite)
         show_diff(path, now);
         right = false;
     }
-    if (script.tale != NULL)
+    if (script.tale != NULL) {
+        script.tale->trace = NULL; /* what ends with the tale is no part of it, and the stream is closed */
         tale_free(script.tale);
+    }
     free(old);
     free(now);
     return right;
