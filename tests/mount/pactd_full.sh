@@ -40,6 +40,8 @@ digest=$(ctl digest)
 kill_hard "$PACTD_PID"
 start_pactd
 check "after kill -9 and a new start the digest is the same: $digest" test "$(ctl digest)" = "$digest"
+attached() { ctl --json status | grep -q '"mounts":1'; } # before, it may not know that there is a leader again
+check "the session that lived through all of it is back" eventually attached
 kill $holder && wait $holder
 check "the ephemeral goes with its session" not ctl get /alive
 stop_pactd
