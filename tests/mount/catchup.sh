@@ -5,7 +5,7 @@
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-default=50000 limit_s=15
+default=50000 limit_s=120
 if [[ ${PACT_SANITIZED:-} ]]; then default=3000; fi
 if [[ ${PACT_SOAK:-} ]]; then default=1000000 limit_s=600; fi
 count=${COUNT:-$default} mnt=$WORK/mnt

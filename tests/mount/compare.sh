@@ -18,7 +18,8 @@ eventually level "$odd" || fail "replica $odd lags behind"
 # goes_bad REPLICA: a file's bytes change in its memory; with the next append its state is another one
 goes_bad() {
     local text=poke-me-$RANDOM-$RANDOM
-    echo "$text" >"$mnt/file" && sync "$mnt" || fail "a write"
+    echo "$text" >"$mnt/file"
+    sync "$mnt" || fail "sync"
     eventually level "$1" || fail "replica $1 lags behind"
     "$PACT_TESTS/poke" "${REPLICA_PIDS[$1]}" "$text" >/dev/null || fail "replica $1 does not hold $text"
     echo more >>"$mnt/file"

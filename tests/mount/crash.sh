@@ -1,20 +1,21 @@
 #!/bin/bash
-# What a kill -9 leaves: no acknowledged write lost, none applied twice, and the mount usable again within 3 s.
+# What a kill -9 leaves: no acknowledged write lost, none applied twice, and the mount usable again within 3 s (asserted with
+# PACT_SOAK, on a quiet machine; else printed).
 #
 # Eight writers (crash_writer.c) note the outcome of each call outside the mount, while one daemon is killed at a
-# random moment and started again; crash_check.c then compares. COUNT times each (5; with PACT_SOAK 100) for
+# random moment and started again; crash_check.c then compares. COUNT times each (3; with PACT_SOAK 100) for
 # pactd, for an embedded pactfs and for a plain pactfs.
 . "$(dirname "$0")/lib.sh"
 
 if [[ ${PACT_SOAK:-} ]]; then COUNT=${COUNT:-100}; fi
-count=${COUNT:-5} writers=8 limit_ms=3000
+count=${COUNT:-3} writers=8 limit_ms=$(limit 3000 20000)
 mnt=$WORK/mnt
 
 now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 
 # Waits until each writer has noted so many more steps.
 writers_advance() { # STEPS
-    local writer from=() deadline=$((SECONDS + 30))
+    local writer from=() deadline=$((SECONDS + 120))
     for ((writer = 0; writer < writers; writer++)); do
         from[writer]=$(wc -l 2>/dev/null <"$WORK/logs/$writer" || echo 0)
     done

@@ -15,7 +15,8 @@
 #   kill_hard PID, mount_pid MNT
 #   check NAME COMMAND...           counts; prints what the command said if it fails
 #   pass TEXT, fail TEXT            one check by hand; `fail` ends the test
-#   eventually COMMAND...           succeeds within 15 s
+#   eventually COMMAND...           succeeds within $PATIENCE s: a minute, as the machine may stand still at times
+#   limit STRICT LOOSE              what a time may be at most: STRICT with PACT_SOAK, on a quiet machine; else LOOSE
 #   repeated N                      how often: N with PACT_SOAK, else a fifth; a twentieth under the sanitizers
 #   finish                          prints the count and ends with 0 or 1
 #
@@ -81,6 +82,10 @@ check() {
 
 not() { ! "$@"; }
 
+limit() {
+    if [[ ${PACT_SOAK:-} ]]; then echo "$1"; else echo "$2"; fi
+}
+
 repeated() {
     local divisor=5
     [[ ! ${PACT_SANITIZED:-} ]] || divisor=20
@@ -89,7 +94,7 @@ repeated() {
 }
 
 eventually() {
-    local deadline=$((SECONDS + 15))
+    local deadline=$((SECONDS + ${PATIENCE:-60}))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < deadline)) || return 1
         sleep 0.01

@@ -9,7 +9,7 @@
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-default=50
+default=30
 if [[ ${PACT_SANITIZED:-} ]]; then default=20; fi
 if [[ ${PACT_SOAK:-} ]]; then default=3600; fi
 for=${FOR:-$default} seed=${SEED:-$((RANDOM * 32768 + RANDOM))} hosts=5 every=5 held=3

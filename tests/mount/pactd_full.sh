@@ -28,7 +28,7 @@ check "pactd says so" grep -q 'error the disk is full' "$WORK/pactd.log"
 check "what was acknowledged can be read" test "$(ctl get /count)" = $written
 check "status names no leader" grep -q '"leader":0' <(ctl --json status)
 check "a new session is refused" not ctl set /count never
-eventually false # longer than the session's timeout
+PATIENCE=15 eventually false # longer than the session's timeout
 check "a session outlives its timeout" ctl get /alive
 
 mount -o remount,size=100m "$WORK/disk"

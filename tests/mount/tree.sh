@@ -9,7 +9,7 @@ cp -a /usr/include "$source_tree"
 find "$source_tree" -type f -size +1024k -delete
 # All of it with PACT_SOAK; else as much as shows the same in less time.
 if [[ ! ${PACT_SOAK:-} ]]; then
-    find "$source_tree" -mindepth 1 -maxdepth 1 -type d ! -name linux ! -name "x86*" ! -name c++ -exec rm -rf {} +
+    find "$source_tree" -mindepth 1 -maxdepth 1 -type d ! -name linux ! -name "x86*" -exec rm -rf {} +
 fi
 files=$(find "$source_tree" -type f | wc -l)
 ((files > 500)) || fail "/usr/include has only $files files: nothing to show"
