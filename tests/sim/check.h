@@ -71,7 +71,6 @@ uint64_t check_next_uid(const struct cluster *cluster);         /* that the next
 struct op *check_called(struct cluster *cluster, struct op op); /* the checker's until the end */
 /* MUST be called once for each: not definite: nothing is known. zxid 0: certainly not done. */
 void check_returned(struct cluster *cluster, struct op *op, bool definite, const struct result *result);
-void check_expires(struct cluster *cluster, uint64_t session); /* its close is proposed */
 
 uint64_t check_committed(const struct cluster *cluster); /* zxid of the reference's last entry */
 

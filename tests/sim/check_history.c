@@ -99,8 +99,26 @@ static void check_fifo(struct cluster *cluster, const struct op *op, uint64_t se
     *last = op->uid;
 }
 
+/* --- sessions --- */
+
+/* Its close is committed. (That a leader which has been deposed and does not know it proposes one means nothing.) */
+static void check_expires(struct cluster *cluster, uint64_t session)
+{
+    for (unsigned i = 0; i < cluster->mount_count; i++) {
+        const struct mount *mount = cluster->mounts[i];
+        struct client_info info;
+        learner_info(mount->learner, mount_ms(mount), &info);
+        if (info.session == session && info.remaining_ms > 0)
+            violated(cluster, "Expiry", "session %llu is closed for silence; mount %u counts on it for %lld ms more",
+                     LLU(session), i, (long long)info.remaining_ms);
+    }
+}
+
 void history_applied(struct cluster *cluster, const struct entry *entry, const struct result *result)
 {
+    const struct op_close_session *close = &entry->request.close_session;
+    if (entry->request.kind == OP_CLOSE_SESSION && close->reason == CLOSE_EXPIRED && result->code == ERR_OK)
+        check_expires(cluster, close->session);
     if (entry->session == 0)
         return;
     if (result->none)
@@ -125,20 +143,6 @@ void history_applied(struct cluster *cluster, const struct entry *entry, const s
     op->applied_zxid = entry->zxid;
     op->applied_code = result->code;
     check_fifo(cluster, op, entry->session);
-}
-
-/* --- sessions --- */
-
-void check_expires(struct cluster *cluster, uint64_t session)
-{
-    for (unsigned i = 0; i < cluster->mount_count; i++) {
-        const struct mount *mount = cluster->mounts[i];
-        struct client_info info;
-        learner_info(mount->learner, mount_ms(mount), &info);
-        if (info.session == session && info.remaining_ms > 0)
-            violated(cluster, "Expiry", "session %llu is closed for silence; mount %u counts on it for %lld ms more",
-                     LLU(session), i, (long long)info.remaining_ms);
-    }
 }
 
 /* --- the end --- */

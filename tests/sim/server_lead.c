@@ -200,7 +200,6 @@ void lead_tick(struct server *server)
             continue;
         NOTE(server, "%u: session %llu has been silent", server->id, (unsigned long long)session->id);
         session->closing = true;
-        check_expires(server->cluster, session->id);
     }
 }
 
