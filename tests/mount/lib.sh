@@ -11,7 +11,7 @@
 #   KEYS=DIR                        before start_ensemble: replicas, mounts and pactctl use the keys in there
 #   ctl ARGUMENT...                 pactctl on $SERVERS; status_of I, role I: what replica I says, and of itself
 #   same_digests, all_follow        of all replicas
-#   leader                          who leads, as most say; replica_of MNT: whom a mount is attached to
+#   leader, leader_now              who leads: waited for, or at this moment if anybody does; replica_of MNT: whom a mount is attached to
 #   kill_hard PID, mount_pid MNT
 #   check NAME COMMAND...           counts; prints what the command said if it fails
 #   pass TEXT, fail TEXT            one check by hand; `fail` ends the test
@@ -205,12 +205,20 @@ leads() { [[ $(role "$1") == leader ]]; }
 follows() { [[ $(role "$1") == follower ]]; }
 
 # Only one that runs and has not been stopped is asked.
-leader() {
+leader_now() {
     local i
     for i in "${!REPLICA_PIDS[@]}"; do
         [[ $(ps -o state= -p "${REPLICA_PIDS[$i]}") != T ]] && leads "$i" && echo "$i" && return
     done
     return 1
+}
+
+leader() {
+    local deadline=$((SECONDS + ${PATIENCE:-60}))
+    until leader_now; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.01
+    done
 }
 
 # The state of replica I as "zxid digest"; whether all that run have the same.
