@@ -113,6 +113,7 @@ static const struct stream_sink follower_sink = {
 void follower_feed(struct replica *replica, struct member *member, uint64_t after, bool snapshot)
 {
     follower_unfeed(replica, member);
+    replica->follower_cache.last = 0; /* it says the term: a new one must not send what an old one has made */
     if (stream_start(replica, &member->stream, &follower_sink, member, after, snapshot) == ERR_OK &&
         member->stream.snapshot == snapshot)
         return;
