@@ -2,6 +2,7 @@
  * enum is kept both ways; and nothing hostile crashes it or takes more than its arena. */
 #include "proto/codec.h"
 #include "tests/support/peer_sample.h"
+#include "tests/support/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -203,40 +204,6 @@ static void wrong_enums_are_not_encoded(void **state)
 }
 
 /* --- hostile input, written by hand --- */
-
-static uint8_t wire[LIMIT_MESSAGE_BYTES + MIB];
-static size_t wire_len;
-
-static void put_varint(uint64_t value)
-{
-    for (; value >= 0x80; value >>= 7)
-        wire[wire_len++] = (uint8_t)(value | 0x80);
-    wire[wire_len++] = (uint8_t)value;
-}
-
-static void put_number(unsigned field, uint64_t value)
-{
-    put_varint(field << 3);
-    put_varint(value);
-}
-
-static void put_bytes(unsigned field, const void *at, size_t len)
-{
-    put_varint(field << 3 | 2);
-    put_varint(len);
-    memcpy(wire + wire_len, at, len);
-    wire_len += len;
-}
-
-/* Puts all that is written so far inside a field. */
-static void wrap(unsigned field)
-{
-    static uint8_t inner[sizeof wire];
-    const size_t len = wire_len;
-    memcpy(inner, wire, len);
-    wire_len = 0;
-    put_bytes(field, inner, len);
-}
 
 static int of_wire(void)
 {
