@@ -41,7 +41,11 @@
     X(SEQUENCE_END, 30, EOVERFLOW, "the sequence counter has reached its end")                                         \
     X(ROLLED_BACK, 31, ECANCELED, "undone, as another operation of the same multi failed")                             \
     X(NO_SESSION, 32, ESTALE, "no such session")                                                                       \
-    X(NOT_SUPPORTED, 33, EOPNOTSUPP, "not supported")
+    X(NOT_SUPPORTED, 33, EOPNOTSUPP, "not supported")                                                                  \
+    X(LOCKED, 34, EAGAIN, "locked by another")                                                                         \
+    X(LOCK_WAITS, 35, EAGAIN, "waits for the lock")                                                                    \
+    X(DEADLOCK, 36, EDEADLK, "waiting would be a deadlock")                                                            \
+    X(NO_LOCKS, 37, ENOLCK, "too many locks")
 
 enum error {
 #define X(name, code, number, text) ERR_##name = code,

@@ -32,6 +32,9 @@
 #define LIMIT_RESULTS       256u /* results a session may still be waiting for */
 #define LIMIT_IN_FLIGHT     256u /* unanswered requests of one session */
 #define LIMIT_HOST_BYTES    64u
+#define LIMIT_COMMAND_BYTES 64u    /* the command that asked for a lock, for people */
+#define LIMIT_SESSION_LOCKS 16384u /* locks held and waited for, of one session */
+#define LIMIT_NODE_LOCKS    4096u  /* the same, of one znode */
 
 /* The client. */
 #define LIMIT_IN_FLIGHT_BYTES (4u * MIB)  /* of requests sent and not answered: well within a link's queue */

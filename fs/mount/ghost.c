@@ -49,6 +49,7 @@ static bool set_kind(const struct change *change, struct ghost_change *to)
     case CHANGE_SESSION_OPEN:
     case CHANGE_SESSION_CLOSE:
     case CHANGE_META:
+    case CHANGE_LOCK:
         break;
     }
     return false;

@@ -59,6 +59,8 @@ enum op_kind {
     OP_SET_STATE_VERSION = 14,
     OP_SET_CLUSTER = 15, /* the first entry of a new cluster: its random id */
     OP_SET_MEMBER = 16,  /* the data directory that speaks for a replica (state version 2) */
+    OP_LOCK = 17,        /* this and the next: advisory locks (state version 3); not in a multi */
+    OP_UNLOCK = 18,
 };
 
 /* `at` names the new znode: all but the last component exist. */
@@ -190,6 +192,46 @@ struct op_set_member {
     uint8_t incarnation[INCARNATION_BYTES]; /* not all zero */
 };
 
+/* flock(2) and fcntl(2) locks do not see each other. */
+enum lock_space { LOCK_FLOCK = 1, LOCK_POSIX = 2 };
+
+/* Locks a file or directory, or a range of it, for (session, space, owner); first come, first served (design §4). The
+ * result's code: OK, it is held; LOCK_WAITS, it waits in the queue (`wait`), and a CHANGE_LOCK tells of the grant;
+ * LOCKED, somebody else has it or was first; DEADLOCK (POSIX only); NO_LOCKS, too many; NO_NODE. A lock is named by the
+ * zxid of the entry that asked for it (result.zxid).
+ * The owner's own locks never stand in its way: in a range that is locked already the new kind takes the place of the
+ * old; a flock that changes its kind and has to wait gives up the old one first, as flock(2) does. */
+struct op_lock {
+    uint64_t id; /* the znode */
+    enum lock_space space;
+    bool exclusive; /* else shared */
+    bool wait;
+    uint64_t owner;  /* FLOCK: the open description; POSIX: the process's file table; numbers of the session's own */
+    uint64_t handle; /* the open description through which it was asked for */
+    uint64_t start, end;  /* bytes, both included, start <= end; FLOCK: 0, UINT64_MAX */
+    uint32_t pid;         /* this and the next for people: who asks */
+    struct bytes command; /* at most LIMIT_COMMAND_BYTES, no NUL */
+};
+
+enum unlock_scope {
+    UNLOCK_RANGE = 1,  /* what `owner` holds of the range; locks are cut where need be. No waiter ends */
+    UNLOCK_OWNER = 2,  /* all that `owner` holds or waits for on the znode, in this space */
+    UNLOCK_HANDLE = 3, /* all that was acquired, or is waited for, through `handle`, in both spaces, on the znode */
+    UNLOCK_WAITER = 4, /* the waiter named `lock`; NO_NODE if it waits no more (it may have been granted) */
+};
+
+/* Gives up locks of the entry's session: OK, also if there are none, but for UNLOCK_WAITER. Works for a znode that was
+ * deleted, too: its locks live until they are given up. */
+struct op_unlock {
+    uint64_t id; /* the znode */
+    enum unlock_scope scope;
+    enum lock_space space; /* RANGE, OWNER */
+    uint64_t owner;        /* RANGE, OWNER */
+    uint64_t handle;       /* HANDLE */
+    uint64_t start, end;   /* RANGE: as in op_lock */
+    uint64_t lock;         /* WAITER */
+};
+
 struct request;
 
 /* The result's id and name are those of the last operation; all of them are in the changes. */
@@ -216,6 +258,8 @@ struct request {
         uint32_t state_version;
         struct op_set_cluster set_cluster;
         struct op_set_member set_member;
+        struct op_lock lock;
+        struct op_unlock unlock;
     };
 };
 

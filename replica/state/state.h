@@ -17,8 +17,9 @@
  * then entries, digests and snapshots are those of the old version, to the byte.
  *
  *   1  the tree, sessions and their results, the cluster's id
- *   2  OP_SET_MEMBER and the table of members; in version 1 it is INVALID, as any unknown operation */
-enum { STATE_VERSION = 2, STATE_VERSION_MIN = 1, STATE_VERSION_MEMBERS = 2 };
+ *   2  OP_SET_MEMBER and the table of members; in version 1 it is INVALID, as any unknown operation
+ *   3  OP_LOCK, OP_UNLOCK and the table of locks */
+enum { STATE_VERSION = 3, STATE_VERSION_MIN = 1, STATE_VERSION_MEMBERS = 2, STATE_VERSION_LOCKS = 3 };
 
 struct state;
 struct node;
@@ -50,6 +51,7 @@ enum change_kind {
     CHANGE_SESSION_OPEN = 6,
     CHANGE_SESSION_CLOSE = 7,
     CHANGE_META = 8, /* policy or quota of a directory */
+    CHANGE_LOCK = 9, /* of the locks of the znode `id` */
 };
 
 /* One visible consequence of an entry. The changes of an entry are in order; names are NUL-terminated copies owned
@@ -65,8 +67,10 @@ struct change {
     bool unborn;        /* the file is unborn: after a CREATE, before and after any other change */
     bool birth;         /* CREATE: the end of being unborn, by the first write */
     uint64_t unborn_of; /* the session an unborn file belongs to */
-    char *name;         /* never NULL; the root, a session: "" */
-    char *to_name;      /* RENAME; else NULL */
+    uint64_t lock;      /* LOCK: the lock that was granted to a waiter (its name, see op_lock); 0: any other change */
+    uint64_t lock_session; /* LOCK: whose it is */
+    char *name;            /* never NULL; the root, a session: "" */
+    char *to_name;         /* RENAME; else NULL */
 };
 
 struct changes {
@@ -158,6 +162,7 @@ struct session_info {
     uint32_t timeout_ms;
     uint64_t last_number; /* the highest number applied */
     uint64_t ephemerals;  /* znodes that go with it, unborn files included */
+    uint64_t locks;       /* held and waited for */
     int64_t opened_ns;
     uint32_t pid;
     uint8_t nonce[SESSION_NONCE_BYTES];
@@ -172,6 +177,34 @@ bool state_next_session(const struct state *state, uint64_t *id, struct session_
 
 /* The kept result of a session's request; false if it is not kept (never applied, or no longer awaited). */
 bool state_result(const struct state *state, uint64_t session, uint64_t number, struct result *result);
+
+/* --- locks --- */
+
+struct lock_info {
+    uint64_t id; /* the znode */
+    enum lock_space space;
+    bool exclusive, waiting;
+    uint64_t session, owner, handle; /* as in op_lock */
+    uint64_t start, end;
+    uint64_t lock;         /* its name: the zxid of the entry that asked for it */
+    uint64_t granted_zxid; /* 0: it waits */
+    int64_t since_ns;      /* the stamp of the grant; of a waiter: of the request */
+    uint32_t pid;
+    char command[LIMIT_COMMAND_BYTES + 1];
+};
+
+/* The locks of a znode, the holders in the order of their grants, then the waiters in their order: index 0, 1, 2 …;
+ * false past the last. */
+bool state_lock_at(const struct state *state, uint64_t id, size_t index, struct lock_info *info);
+/* All znodes with locks, in order of id: start with *id = 0; false at the end. */
+bool state_next_locked(const struct state *state, uint64_t *id);
+/* What would keep this request of `session` from being granted, a holder or a waiter that was first; false: nothing. */
+bool state_lock_conflict(const struct state *state, uint64_t session, const struct op_lock *op, struct lock_info *info);
+/* The lock of that name, held or waiting, as it is now; a lock that was cut: its first part. False: there is none. */
+bool state_lock_named(const struct state *state, uint64_t id, uint64_t lock, struct lock_info *info);
+/* The fencing token: the zxid of the last acquisition among the locks held now on a znode; 0: nobody holds one. It
+ * grows with each acquisition of an exclusive lock. */
+uint64_t state_lock_zxid(const struct state *state, uint64_t id);
 
 /* --- members of the ensemble (OP_SET_MEMBER); at most LIMIT_REPLICAS, more are refused: TOO_MANY --- */
 

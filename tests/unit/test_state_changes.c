@@ -78,6 +78,7 @@ static void see(struct mirror *mirror, const struct change *change)
         break;
     case CHANGE_ATTR:
     case CHANGE_META:
+    case CHANGE_LOCK:
         see_known(mirror, change);
         break;
     case CHANGE_SESSION_OPEN:
