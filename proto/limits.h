@@ -82,6 +82,7 @@
 #define LIMIT_HEARTBEATS     4096u      /* sessions in one message between replicas */
 #define ZAB_PING_MS          30u        /* the leader pings this often */
 #define ZAB_SILENCE_MS       150u       /* of own running time, until a silent peer counts as down */
+#define ZAB_PATIENCE         4u         /* … times as long where such a silence was found to mean nothing */
 #define ZAB_VOTE_MS          20u   /* an election waits this long for better votes, unless all reachable have voted */
 #define ZAB_PHASE_MS         1000u /* discovery and synchronisation without progress are given up after this */
 

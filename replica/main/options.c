@@ -14,6 +14,7 @@
 static const char help[] =
     "Usage: pactd --id N --data DIR --ensemble ID=HOST:PEERPORT:CLIENTPORT[,...]\n"
     "             [--key FILE] [--config FILE] [--log-level LEVEL] [--state-version N]\n"
+    "             [--silence MS]\n"
     "\n"
     "A replica of pactfs: keeps the namespace, its log and snapshots, and serves mounts.\n"
     "It stays in the foreground, logs to stderr and ends cleanly on SIGTERM or SIGINT.\n"
@@ -24,6 +25,8 @@ static const char help[] =
     "  --key FILE         replica.key of `pactctl keygen`; needed unless every address is loopback\n"
     "  --state-version N  do not go beyond this version of the semantics, though the program could: for\n"
     "                     an upgrade that can still be undone\n"
+    "  --silence MS       a member that has been silent this long counts as down (150; 50 to 30000): for\n"
+    "                     networks with longer delays; all the ensemble's other waits follow it\n"
     "  --config FILE      lines of `name = value` with the names above; the command line wins\n"
     "  --log-level LEVEL  error, warn, info (the default) or debug\n"
     "  --help, --version\n"
@@ -32,7 +35,7 @@ static const char help[] =
 
 /* As given; NULL: not given. */
 struct raw {
-    char *id, *data, *ensemble, *key, *config, *log_level, *state_version;
+    char *id, *data, *ensemble, *key, *config, *log_level, *state_version, *silence;
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void usage_error(const char *format, ...)
@@ -57,7 +60,8 @@ static char **raw_field(struct raw *raw, const char *name)
                   {"key", &raw->key},
                   {"config", &raw->config},
                   {"log-level", &raw->log_level},
-                  {"state-version", &raw->state_version}};
+                  {"state-version", &raw->state_version},
+                  {"silence", &raw->silence}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (strcmp(name, fields[i].name) == 0)
             return fields[i].field;
@@ -75,6 +79,7 @@ static void read_command_line(int argc, char **argv, struct raw *raw)
                                             {"config", required_argument, NULL, 0},
                                             {"log-level", required_argument, NULL, 0},
                                             {"state-version", required_argument, NULL, 0},
+                                            {"silence", required_argument, NULL, 0},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},
                                             {0}};
@@ -121,7 +126,7 @@ static void read_config(struct raw *raw)
         usage_error("%s, line %d: unknown or repeated: %s", raw->config, line, config.unknown);
     if (line > 0)
         usage_error("%s, line %d: not `name = value`", raw->config, line);
-    static const char *const names[] = {"id", "data", "ensemble", "key", "log-level", "state-version"};
+    static const char *const names[] = {"id", "data", "ensemble", "key", "log-level", "state-version", "silence"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char **given = raw_field(raw, names[i]), *configured = *raw_field(&config.raw, names[i]);
         if (*given)
@@ -197,6 +202,9 @@ void options_read(int argc, char **argv, struct options *options)
         !number_parse(raw.state_version, STATE_VERSION_MIN, STATE_VERSION, &options->state_version_max))
         usage_error("--state-version: not a number from %d to %d: %s", STATE_VERSION_MIN, STATE_VERSION,
                     raw.state_version);
+    if (raw.silence && !number_parse(raw.silence, SILENCE_MIN_MS, SILENCE_MAX_MS, &options->silence_ms))
+        usage_error("--silence: not a number of milliseconds from %d to %d: %s", SILENCE_MIN_MS, SILENCE_MAX_MS,
+                    raw.silence);
     options->data = raw.data;
     options->log_level = raw.log_level;
     take_ensemble(&raw, options);

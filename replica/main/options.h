@@ -4,7 +4,7 @@
 
 #include "replica/net/link.h"
 
-enum { ENSEMBLE_MAX = 7 };
+enum { ENSEMBLE_MAX = 7, SILENCE_MIN_MS = 50, SILENCE_MAX_MS = 30000 };
 
 struct member {
     uint32_t id;    /* 1 … 255 */
@@ -20,6 +20,7 @@ struct options {
     const struct member *self;
     char addresses[ENSEMBLE_MAX][300], peer_addresses[ENSEMBLE_MAX][300]; /* HOST:CLIENTPORT, HOST:PEERPORT */
     uint32_t state_version_max;                                           /* 0: as new as this program knows */
+    uint32_t silence_ms;                                                  /* 0: the default */
     struct link_keys keys;
 };
 

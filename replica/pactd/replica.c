@@ -240,6 +240,7 @@ static struct replica *new_replica(const struct replica_options *options)
     replica->id = options->id;
     take_members(replica, options);
     replica->state_version_max = options->state_version_max ? options->state_version_max : STATE_VERSION;
+    replica->silence_ms = options->silence_ms ? options->silence_ms : ZAB_SILENCE_MS;
     replica->ready = options->ready;
     replica->ready_arg = options->ready_arg;
     replica->checkpoint.every_bytes =

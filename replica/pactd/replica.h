@@ -21,6 +21,7 @@ struct replica_options {
     const struct replica_member *members; /* of the ensemble, by id, this one included; ≤ LIMIT_REPLICAS */
     size_t member_count;
     uint32_t state_version_max; /* does not go beyond it, though it could; 0: no such limit */
+    uint32_t silence_ms;        /* a member that has been silent this long is down; 0: ZAB_SILENCE_MS */
     struct link_keys keys;
     const char *log_level; /* error, warn, info, debug; NULL: the process's, as it is */
     /* Log written since the last snapshot that calls for a new one; 0: LOG_SNAPSHOT_EVERY_… of limits.h. */

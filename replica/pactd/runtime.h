@@ -106,6 +106,7 @@ struct replica {
     char *member_address;
     char *ensemble;             /* all members, as on the command line, in order of id */
     uint32_t state_version_max; /* this replica applies */
+    uint32_t silence_ms;        /* a member that has been silent this long is down */
     void (*ready)(void *arg, uint16_t port);
     void *ready_arg;
 

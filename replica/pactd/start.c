@@ -225,6 +225,15 @@ void start_over(struct replica *replica)
         zab_stamped(replica->zab, state_stamp_ns(replica->state));
 }
 
+/* All waits in the proportions of the defaults. */
+static struct zab_timing timing_for(uint32_t silence_ms)
+{
+    return (struct zab_timing){.ping_ms = ZAB_PING_MS * silence_ms / ZAB_SILENCE_MS,
+                               .silence_ms = silence_ms,
+                               .vote_ms = ZAB_VOTE_MS * silence_ms / ZAB_SILENCE_MS,
+                               .phase_ms = ZAB_PHASE_MS * silence_ms / ZAB_SILENCE_MS};
+}
+
 static void start_zab(struct replica *replica, const struct history *history)
 {
     struct epochs epochs = store_epochs(replica->store);
@@ -241,6 +250,7 @@ static void start_zab(struct replica *replica, const struct history *history)
         .runs = history->runs,
         .run_count = history->count,
         .stamp_ns = state_stamp_ns(replica->state),
+        .timing = timing_for(replica->silence_ms),
     };
     randombytes_buf(&options.seed, sizeof options.seed);
     replica->zab = zab_new(&options, clock_ms());

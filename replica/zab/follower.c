@@ -300,20 +300,21 @@ void follower_snapshot(struct zab *zab)
 void follower_tick(struct zab *zab)
 {
     struct peer *leader = peer_of(zab, zab->leader);
-    bool silent = zab->run_ms - leader->heard_ms >= zab->timing.silence_ms;
+    bool silent = zab->run_ms - leader->heard_ms >= patience_silence_ms(zab);
     /* Once it has acknowledged it only waits for the others, and the leader's pings say that there is sense in it. */
-    bool stuck = !zab->acknowledged && zab->run_ms - zab->progress_ms >= zab->timing.phase_ms;
-    if (silent) /* most likely it is dead: do not wait for its vote either */
+    bool stuck = !zab->acknowledged && zab->run_ms - zab->progress_ms >= patience_phase_ms(zab);
+    if (silent) { /* most likely it is dead: do not wait for its vote either */
+        patience_suspect(zab, leader);
         zab_refuse(zab, leader, ERR_UNREACHABLE);
-    else if (stuck)
+    } else if (stuck)
         follower_leave(zab);
 }
 
 uint64_t follower_deadline(const struct zab *zab)
 {
-    uint64_t deadline = zab->progress_ms + zab->timing.phase_ms;
+    uint64_t deadline = zab->progress_ms + patience_phase_ms(zab);
     for (size_t i = 0; i < zab->peer_count; i++) {
-        uint64_t silence = zab->peers[i].heard_ms + zab->timing.silence_ms;
+        uint64_t silence = zab->peers[i].heard_ms + patience_silence_ms(zab);
         if (zab->peers[i].id == zab->leader && (zab->acknowledged || silence < deadline))
             deadline = silence;
     }

@@ -22,7 +22,9 @@ struct peer {
     struct zab_message vote; /* and */
     bool answered;           /* `answer` the latest it said about a leader it has */
     struct zab_message answer;
-    uint64_t heard_ms; /* running time of the last message */
+    uint64_t heard_ms;       /* running time of the last message */
+    bool suspected, wronged; /* of being down, since suspected_ms; wrongly so, lately at wronged_ms (patience.c) */
+    uint64_t suspected_ms, wronged_ms;
 
     /* The rest is the leader's. */
     enum stage stage;
@@ -63,6 +65,8 @@ struct zab {
     /* Time. */
     uint64_t now_ms;      /* the caller's, of the last step */
     uint64_t run_ms;      /* one's own running time */
+    uint32_t patience;    /* a silence lasts so many times timing.silence_ms: 1, 2 … ZAB_PATIENCE */
+    uint64_t calm_ms;     /* (running time) of the last wrong suspicion, or step back to less patience */
     uint64_t progress_ms; /* (running time, as all below) of the last progress in discovery and synchronisation */
 
     /* Election. */
@@ -111,9 +115,17 @@ size_t own_count(const struct zab *zab); /* 1 if this replica counts, else 0 */
 /* Whether those at this stage or further, with this replica (if `self`), are a quorum. */
 bool quorum_at(const struct zab *zab, enum stage stage, bool self);
 bool quorum_promised(const struct zab *zab);    /* ACK_EPOCH of a quorum */
-bool quorum_responds(const struct zab *zab);    /* within silence_ms */
+bool quorum_responds(const struct zab *zab);    /* before it counts as silent */
 uint64_t quorum_pong(const struct zab *zab);    /* the latest ping a quorum has answered */
 uint64_t quorum_durable(const struct zab *zab); /* durable on a quorum of those in sync */
+
+/* --- patience.c --- */
+
+uint64_t patience_silence_ms(const struct zab *zab);       /* until a silent peer counts as down */
+uint64_t patience_phase_ms(const struct zab *zab);         /* without progress */
+void patience_suspect(struct zab *zab, struct peer *peer); /* it has been silent for too long */
+void patience_heard(struct zab *zab, struct peer *peer);   /* a sign of life: sets heard_ms */
+void patience_tick(struct zab *zab);
 
 /* --- election.c --- */
 

@@ -315,16 +315,19 @@ void leader_tick(struct zab *zab)
     if (zab_alone(zab))
         return;
     if (zab->term != 0 && !quorum_responds(zab)) {
+        FOR_PEERS (zab, peer)
+            if (peer->linked && zab->run_ms - peer->heard_ms >= patience_silence_ms(zab))
+                patience_suspect(zab, peer);
         leader_step_down(zab);
         return;
     }
     /* Those who elected it need no disk to say so; the rest takes phase_ms. Once it is in sync itself it waits for as
      * long as a quorum responds: they give up by themselves when they do not get on. */
-    if (zab->phase == ZAB_DISCOVERY && waited >= (zab->term == 0 ? zab->timing.silence_ms : zab->timing.phase_ms)) {
+    if (zab->phase == ZAB_DISCOVERY && waited >= (zab->term == 0 ? patience_silence_ms(zab) : patience_phase_ms(zab))) {
         leader_step_down(zab);
         return;
     }
-    if (zab->phase == ZAB_SYNCHRONISATION && !zab->synced && waited >= zab->timing.phase_ms) {
+    if (zab->phase == ZAB_SYNCHRONISATION && !zab->synced && waited >= patience_phase_ms(zab)) {
         leader_step_down(zab);
         return;
     }

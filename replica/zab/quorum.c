@@ -54,7 +54,7 @@ bool quorum_responds(const struct zab *zab)
     size_t count = own_count(zab);
     FOR_CONST_PEERS (zab, peer)
         count +=
-            peer_counts(zab, peer) && peer->stage >= INVITED && zab->run_ms - peer->heard_ms < zab->timing.silence_ms;
+            peer_counts(zab, peer) && peer->stage >= INVITED && zab->run_ms - peer->heard_ms < patience_silence_ms(zab);
     return count >= quorum_size(zab);
 }
 

@@ -116,6 +116,7 @@ struct zab *zab_new(const struct zab_options *options, uint64_t now_ms)
     zab->random = options->seed;
     zab->counter_last = options->counter_last != 0 ? options->counter_last : UINT32_MAX;
     zab->timing = timing_of(options->timing);
+    zab->patience = 1;
     zab->role = ZAB_LOOKING;
     zab->now_ms = now_ms;
     return zab;
@@ -178,6 +179,7 @@ static void run(struct zab *zab, uint64_t now_ms)
 
 static void tick(struct zab *zab)
 {
+    patience_tick(zab);
     if (!zab->started) {
         zab->started = true;
         election_start(zab);
@@ -206,7 +208,7 @@ static void link_up(struct zab *zab, struct peer *peer)
 {
     link_down(zab, peer); /* one that is up already was reset */
     peer->linked = true;
-    peer->heard_ms = zab->run_ms;
+    patience_heard(zab, peer);
     election_linked(zab, peer);
 }
 
@@ -215,7 +217,7 @@ static void receive(struct zab *zab, struct peer *peer, const struct zab_message
     bool voter = peer->voter;
     if (!peer->linked || !zab->started)
         return; /* what a link that was dropped has left */
-    peer->heard_ms = zab->run_ms;
+    patience_heard(zab, peer);
     peer->voter = message->voter;
     if (message->kind == ZAB_VOTE)
         election_receive(zab, peer, message);
@@ -297,7 +299,7 @@ static void named(struct zab *zab)
 static void heard(struct zab *zab, struct peer *peer)
 {
     if (peer->linked)
-        peer->heard_ms = zab->run_ms;
+        patience_heard(zab, peer);
     if (zab->role == ZAB_FOLLOWING && zab->leader == peer->id)
         zab->progress_ms = zab->run_ms;
 }

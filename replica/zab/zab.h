@@ -155,7 +155,8 @@ void zab_update_free(struct zab_update *update);
 
 struct zab_timing {      /* 0: the defaults of limits.h */
     uint32_t ping_ms;    /* how often the leader pings: 30 */
-    uint32_t silence_ms; /* of own running time, until a peer counts as down: 150 */
+    uint32_t silence_ms; /* of own running time, until a peer counts as down: 150; longer, up to ZAB_PATIENCE times,
+                            where that was found to be wrong */
     uint32_t vote_ms;    /* wait for better votes, unless all reachable have voted: 20 */
     uint32_t phase_ms;   /* discovery and synchronisation without progress are given up after this: 1000 */
 };

@@ -36,6 +36,7 @@ refuses 2 'has no member 2' --id 2 --data "$DATA" --ensemble $one
 refuses 2 'needs a port for its peers' --id 1 --data "$DATA" --ensemble $one,2=127.0.0.1:1:2,3=127.0.0.1:3:4
 refuses 2 'must have 1, 3, 5 or 7 members' --id 1 --data "$DATA" --ensemble $one,2=127.0.0.1:1:2
 refuses 2 'not a number from' --id 1 --data "$DATA" --ensemble $one --state-version 9
+refuses 2 '--silence: not a number of milliseconds from 50' --id 1 --data "$DATA" --ensemble $one --silence 20
 refuses 2 'there twice' --id 1 --data "$DATA" --ensemble $one,$one
 for spec in '' 1 1= 1=host 1=host:1 1=host:1:x 1=host:1:65536 1=:1:2 0=host:1:2 1=::1:1:2 '1=[::1:1:2' "$one," ",$one"; do
     refuses 2 'not ID=HOST:PEERPORT:CLIENTPORT' --id 1 --data "$DATA" --ensemble "$spec"
@@ -66,7 +67,7 @@ stop_pactd
 
 # --- the configuration file ---
 
-printf 'id = 1\ndata = %s\nensemble = 1=127.0.0.1:0:0\nlog-level = debug\n' "$WORK/configured" >"$WORK/pactd.conf"
+printf 'id = 1\ndata = %s\nensemble = 1=127.0.0.1:0:0\nlog-level = debug\nsilence = 300\n' "$WORK/configured" >"$WORK/pactd.conf"
 start_pactd --config "$WORK/pactd.conf"
 check "the command line wins over the file" test ! -e "$WORK/configured"
 check "what only the file says holds" eventually grep -q ' debug ' <("$pactctl" -s "$SERVERS" ls && cat "$WORK/pactd.log")

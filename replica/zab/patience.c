@@ -1,0 +1,53 @@
+/* patience.c - how long a silence may be before it means that a peer is down.
+ *
+ * Short silences make failover quick; but on a machine that takes the processors away for longer than that, or syncs
+ * slowly, a leader that lives is deserted again and again. So a replica learns: a peer that was found silent and is
+ * back at once was suspected wrongly, and if that happens to the same peer a second time within a short while, silence
+ * has to last twice as long, up to ZAB_PATIENCE times. In calm times it becomes short again. Safety never depends on
+ * it. Times are one's own running time. */
+#include "replica/zab/internal.h"
+
+enum {
+    BACK_MS = 1000,  /* back within this: it was there all the time */
+    AGAIN_MS = 3000, /* a second wrong suspicion within this is no accident */
+    CALM_MS = 20000, /* so long without a wrong suspicion: half the patience is enough */
+};
+
+uint64_t patience_silence_ms(const struct zab *zab)
+{
+    return (uint64_t)zab->timing.silence_ms * zab->patience;
+}
+
+uint64_t patience_phase_ms(const struct zab *zab)
+{
+    return (uint64_t)zab->timing.phase_ms * zab->patience;
+}
+
+void patience_suspect(struct zab *zab, struct peer *peer)
+{
+    peer->suspected = true;
+    peer->suspected_ms = zab->run_ms;
+}
+
+void patience_heard(struct zab *zab, struct peer *peer)
+{
+    peer->heard_ms = zab->run_ms;
+    if (!peer->suspected)
+        return;
+    peer->suspected = false;
+    if (zab->run_ms - peer->suspected_ms >= BACK_MS)
+        return;
+    bool again = peer->wronged && zab->run_ms - peer->wronged_ms < AGAIN_MS;
+    peer->wronged = true;
+    peer->wronged_ms = zab->calm_ms = zab->run_ms;
+    if (again && zab->patience < ZAB_PATIENCE)
+        zab->patience *= 2;
+}
+
+void patience_tick(struct zab *zab)
+{
+    if (zab->patience == 1 || zab->run_ms - zab->calm_ms < CALM_MS)
+        return;
+    zab->patience /= 2;
+    zab->calm_ms = zab->run_ms;
+}
