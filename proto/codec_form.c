@@ -102,6 +102,19 @@ static int check_multi(const struct op_multi *multi)
     return ERR_OK;
 }
 
+static int check_lock(const struct op_lock *op)
+{
+    if (op->space < LOCK_FLOCK || op->space > LOCK_POSIX)
+        return ERR_CORRUPT;
+    return op->command.len > LIMIT_COMMAND_BYTES ? ERR_TOO_BIG : ERR_OK;
+}
+
+static int check_unlock(const struct op_unlock *op)
+{
+    bool known = op->scope >= UNLOCK_RANGE && op->scope <= UNLOCK_WAITER && (unsigned)op->space <= LOCK_POSIX;
+    return known ? ERR_OK : ERR_CORRUPT;
+}
+
 int form_check_request(const struct request *request)
 {
     struct tally tally = {0};
@@ -119,6 +132,10 @@ int form_check_request(const struct request *request)
         const enum close_reason reason = request->close_session.reason;
         return reason == CLOSE_BY_OWNER || reason == CLOSE_EXPIRED ? ERR_OK : ERR_CORRUPT;
     }
+    case OP_LOCK:
+        return check_lock(&request->lock);
+    case OP_UNLOCK:
+        return check_unlock(&request->unlock);
     default:
         return check_op(request, &tally);
     }

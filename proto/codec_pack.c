@@ -160,6 +160,36 @@ static Pact__SetMember *pack_set_member(struct arena *arena, const struct op_set
     return to;
 }
 
+static Pact__Lock *pack_lock(struct arena *arena, const struct op_lock *from)
+{
+    NEW(Pact__Lock, lock);
+    to->id = from->id;
+    to->space = from->space;
+    to->exclusive = from->exclusive;
+    to->wait = from->wait;
+    to->owner = from->owner;
+    to->handle = from->handle;
+    to->start = from->start;
+    to->end = from->end;
+    to->pid = from->pid;
+    to->command = pack_bytes(from->command);
+    return to;
+}
+
+static Pact__Unlock *pack_unlock(struct arena *arena, const struct op_unlock *from)
+{
+    NEW(Pact__Unlock, unlock);
+    to->id = from->id;
+    to->scope = from->scope;
+    to->space = from->space;
+    to->owner = from->owner;
+    to->handle = from->handle;
+    to->start = from->start;
+    to->end = from->end;
+    to->lock = from->lock;
+    return to;
+}
+
 static Pact__Noop *pack_noop(struct arena *arena)
 {
     NEW(Pact__Noop, noop);
@@ -249,6 +279,14 @@ Pact__Request *pack_request(struct arena *arena, const struct request *from)
     case OP_SET_MEMBER:
         to->set_member = pack_set_member(arena, &from->set_member);
         to->request_case = PACT__REQUEST__REQUEST_SET_MEMBER;
+        break;
+    case OP_LOCK:
+        to->lock = pack_lock(arena, &from->lock);
+        to->request_case = PACT__REQUEST__REQUEST_LOCK;
+        break;
+    case OP_UNLOCK:
+        to->unlock = pack_unlock(arena, &from->unlock);
+        to->request_case = PACT__REQUEST__REQUEST_UNLOCK;
         break;
     default:
         to->op = pack_op(arena, from);

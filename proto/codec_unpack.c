@@ -121,6 +121,34 @@ static bool unpack_set_member(const Pact__SetMember *from, struct op_set_member 
     return unpack_fixed(from->incarnation, to->incarnation, sizeof to->incarnation);
 }
 
+static bool unpack_lock(const Pact__Lock *from, struct op_lock *to)
+{
+    *to = (struct op_lock){.id = from->id,
+                           .space = from->space,
+                           .exclusive = from->exclusive,
+                           .wait = from->wait,
+                           .owner = from->owner,
+                           .handle = from->handle,
+                           .start = from->start,
+                           .end = from->end,
+                           .pid = from->pid,
+                           .command = unpack_bytes(from->command)};
+    return true;
+}
+
+static bool unpack_unlock(const Pact__Unlock *from, struct op_unlock *to)
+{
+    *to = (struct op_unlock){.id = from->id,
+                             .scope = from->scope,
+                             .space = from->space,
+                             .owner = from->owner,
+                             .handle = from->handle,
+                             .start = from->start,
+                             .end = from->end,
+                             .lock = from->lock};
+    return true;
+}
+
 static bool unpack_op(struct arena *arena, const Pact__Op *from, struct request *to)
 {
     to->kind = (enum op_kind)from->op_case; /* numbered alike */
@@ -190,6 +218,12 @@ static bool unpack_any(struct arena *arena, const Pact__Request *from, struct re
     case PACT__REQUEST__REQUEST_SET_MEMBER:
         to->kind = OP_SET_MEMBER;
         return unpack_set_member(from->set_member, &to->set_member);
+    case PACT__REQUEST__REQUEST_LOCK:
+        to->kind = OP_LOCK;
+        return unpack_lock(from->lock, &to->lock);
+    case PACT__REQUEST__REQUEST_UNLOCK:
+        to->kind = OP_UNLOCK;
+        return unpack_unlock(from->unlock, &to->unlock);
     default:
         return false;
     }

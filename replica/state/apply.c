@@ -151,7 +151,15 @@ static bool permitted(const struct entry *entry)
 /* What the state's version does not have is malformed, as it is for code that ends at that version. */
 static bool known(const struct state *state, enum op_kind kind)
 {
-    return kind != OP_SET_MEMBER || state->version >= STATE_VERSION_MEMBERS;
+    switch (kind) {
+    case OP_SET_MEMBER:
+        return state->version >= STATE_VERSION_MEMBERS;
+    case OP_LOCK:
+    case OP_UNLOCK:
+        return state->version >= STATE_VERSION_LOCKS;
+    default:
+        return true;
+    }
 }
 
 static int apply_request(struct apply *apply, const struct request *request)
@@ -178,6 +186,10 @@ static int apply_request(struct apply *apply, const struct request *request)
         return apply_set_cluster(apply, &request->set_cluster);
     case OP_SET_MEMBER:
         return apply_set_member(apply, &request->set_member);
+    case OP_LOCK:
+        return apply_lock(apply, &request->lock);
+    case OP_UNLOCK:
+        return apply_unlock(apply, &request->unlock);
     default:
         return apply_simple(apply, request);
     }
@@ -188,7 +200,7 @@ static void carry_out(struct apply *apply)
     struct result *result = apply->result;
     uint64_t next_id = apply->state->next_id;
     result->code = apply_request(apply, &apply->entry->request);
-    if (result->code == ERR_OK) {
+    if (result->code == ERR_OK || result->code == ERR_LOCK_WAITS) {
         journal_commit(apply->state);
         return;
     }

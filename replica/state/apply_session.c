@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replica/state/internal.h"
+#include "replica/state/lock.h"
 #include "replica/state/mem.h"
 
 int apply_create_session(struct apply *apply, const struct op_create_session *op)
@@ -74,6 +74,7 @@ int apply_close_session(struct apply *apply, const struct op_close_session *op)
     if (session == NULL)
         return ERR_NO_SESSION;
     delete_owned(apply, session);
+    apply_drop_locks(apply, session);
     session_remove(apply->state, session);
     apply->result->id = op->session;
     struct change *change = changes_add(apply->changes, CHANGE_SESSION_CLOSE, NULL);

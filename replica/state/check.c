@@ -1,5 +1,5 @@
 /* check.c - whether what is kept agrees with what it follows from (internal.h, invariants 1, 3, 5, 6). */
-#include "replica/state/internal.h"
+#include "replica/state/lock.h"
 #include "replica/state/mem.h"
 
 struct sums {
@@ -114,5 +114,7 @@ const char *state_check(const struct state *state)
     if (state_digest(state) != state_digest_recompute(state))
         return "the digest kept is not the digest of the state";
     const char *wrong = check_sessions(state);
-    return wrong == NULL ? check_members(state) : wrong;
+    if (wrong == NULL)
+        wrong = check_members(state);
+    return wrong == NULL ? lock_check_all(state) : wrong;
 }

@@ -4,7 +4,7 @@
 #include "replica/state/hash.h"
 #include "replica/state/record.h"
 
-enum { SEED_NODE = 1, SEED_SESSION, SEED_RESULT, SEED_GLOBALS, SEED_MEMBER };
+enum { SEED_NODE = 1, SEED_SESSION, SEED_RESULT, SEED_GLOBALS, SEED_MEMBER, SEED_LOCK };
 
 uint64_t digest_node(const struct node *node)
 {
@@ -24,6 +24,12 @@ uint64_t digest_result(uint64_t number, const struct kept_result *result, uint64
     return hash_bytes(record, record_result(number, result, record), hash_mix(session) + SEED_RESULT);
 }
 
+uint64_t digest_lock(const struct lock *lock)
+{
+    uint8_t record[RECORD_HEAD_MAX_BYTES];
+    return hash_bytes(record, record_lock(lock, record), SEED_LOCK);
+}
+
 static uint64_t digest_globals(const struct state *state)
 {
     uint8_t record[RECORD_HEAD_MAX_BYTES];
@@ -41,7 +47,7 @@ static uint64_t digest_members(const struct state *state)
 
 uint64_t state_digest(const struct state *state)
 {
-    return state->nodes_sum + state->sessions_sum + digest_globals(state) + digest_members(state);
+    return state->nodes_sum + state->sessions_sum + state->locks.sum + digest_globals(state) + digest_members(state);
 }
 
 static uint64_t all_nodes(const struct state *state)
@@ -68,7 +74,25 @@ uint64_t digest_all_sessions(const struct state *state)
     return sum;
 }
 
+static uint64_t list_sum(const struct hook *list)
+{
+    uint64_t sum = 0;
+    for (const struct lock *lock = lock_first(list); lock != NULL; lock = lock_next(list, lock))
+        sum += digest_lock(lock);
+    return sum;
+}
+
+uint64_t digest_all_locks(const struct state *state)
+{
+    uint64_t sum = 0;
+    for (const struct locked *locked = locked_from(state, 0); locked != NULL;
+         locked = locked_from(state, locked->by_id.key + 1))
+        sum += list_sum(&locked->holders) + list_sum(&locked->waiters);
+    return sum;
+}
+
 uint64_t state_digest_recompute(const struct state *state)
 {
-    return all_nodes(state) + digest_all_sessions(state) + digest_globals(state) + digest_members(state);
+    return all_nodes(state) + digest_all_sessions(state) + digest_all_locks(state) + digest_globals(state) +
+           digest_members(state);
 }

@@ -19,6 +19,7 @@
 #include "replica/state/hook.h"
 #include "replica/state/state.h"
 #include "replica/state/table.h"
+#include "replica/state/treap.h"
 
 /* --- a znode: 152 bytes --- */
 
@@ -97,11 +98,24 @@ struct session {
     struct link by_id, by_nonce;
     struct hook order; /* in state.sessions, by id */
     struct hook owned, unborn;
-    struct session_info info; /* .ephemerals is derived */
+    struct hook held, waits;  /* its locks */
+    struct session_info info; /* .ephemerals and .locks are derived */
     uint64_t changed_zxid;
     uint64_t results_sum;        /* of the hashes of the kept results */
     struct kept_result *results; /* a ring: those of the last `kept` numbers */
     uint32_t head, kept, capacity;
+};
+
+/* --- locks (lock.h) --- */
+
+struct lock;
+struct locked;
+
+struct lock_table {
+    struct treap by_id;    /* the znodes with locks */
+    struct lock **waiting; /* all waiters, in no order */
+    size_t waiting_count, waiting_capacity;
+    uint64_t sum; /* of digest_lock over all */
 };
 
 /* --- the journal of the entry being applied --- */
@@ -150,6 +164,7 @@ struct state {
     uint8_t cluster[CLUSTER_ID_BYTES];
     struct member_info members[LIMIT_REPLICAS]; /* by id */
     size_t member_count;
+    struct lock_table locks;
     uint64_t nodes_sum, sessions_sum;
     struct journal journal;
     struct snapshot_cursor *cursors[LIMIT_SNAPSHOT_CURSORS];
@@ -259,11 +274,14 @@ uint64_t digest_node(const struct node *node);
 uint64_t digest_session(const struct session *session);
 uint64_t digest_result(uint64_t number, const struct kept_result *result, uint64_t session);
 uint64_t digest_all_sessions(const struct state *state);
+uint64_t digest_lock(const struct lock *lock);
+uint64_t digest_all_locks(const struct state *state);
 
 /* --- snapshot.c --- */
 
 void snapshot_save_node(struct state *state, const struct node *before); /* for the cursors that still need it */
 void snapshot_save_session(struct state *state, const struct session *session);
+void snapshot_save_locks(struct state *state, const struct locked *locked);
 void snapshot_skip_session(struct state *state, const struct session *session); /* it is about to be freed */
 
 /* --- xattr.c: all xattrs of a znode in one blob --- */
@@ -284,6 +302,8 @@ int host_check(struct bytes host);
 int timeout_check(uint32_t timeout_ms);
 int xattr_name_check(struct bytes name);
 int set_member_check(const struct op_set_member *op);
+int command_check(struct bytes command);
+int range_check(enum lock_space space, uint64_t start, uint64_t end);
 
 /* --- changes.c --- */
 
@@ -314,6 +334,9 @@ int apply_check(struct apply *apply, const struct op_check *op);
 int apply_create_session(struct apply *apply, const struct op_create_session *op);
 int apply_close_session(struct apply *apply, const struct op_close_session *op);
 int apply_set_member(struct apply *apply, const struct op_set_member *op);
+/* ERR_LOCK_WAITS is no error: it stands. */
+int apply_lock(struct apply *apply, const struct op_lock *op);
+int apply_unlock(struct apply *apply, const struct op_unlock *op);
 
 /* Touches a znode and notes that it itself was changed; or that its children were. */
 void apply_changed(struct apply *apply, struct node *node);

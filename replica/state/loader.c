@@ -117,6 +117,8 @@ static int read_record(struct snapshot_loader *loader, uint8_t kind, struct byte
         return record_read_session(payload, loader->state);
     case RECORD_MEMBER:
         return record_read_member(payload, loader->state);
+    case RECORD_LOCK:
+        return record_read_lock(payload, loader->state);
     case RECORD_END:
         return read_end(loader, payload);
     default:
@@ -327,6 +329,8 @@ static bool assemble(struct snapshot_loader *loader)
         return false;
     session_sort(state);
     state->sessions_sum = digest_all_sessions(state);
+    if (!lock_adopt_all(state))
+        return false;
     return state_digest(state) == loader->digest;
 }
 

@@ -109,6 +109,27 @@ size_t record_member(const struct member_info *member, uint8_t to[RECORD_HEAD_MA
     return (size_t)(out.at - to);
 }
 
+size_t record_lock(const struct lock *lock, uint8_t to[RECORD_HEAD_MAX_BYTES])
+{
+    struct writer out = {to};
+    struct bytes command = blob_bytes(lock->command);
+    put_u64(&out, lock->locked->by_id.key);
+    put_u8(&out, (uint8_t)lock->space);
+    put_u8(&out, lock->exclusive);
+    put_u64(&out, lock->session);
+    put_u64(&out, lock->owner);
+    put_u64(&out, lock->handle);
+    put_u64(&out, lock->start);
+    put_u64(&out, lock->end);
+    put_u64(&out, lock->name);
+    put_u64(&out, lock->granted_zxid);
+    put_i64(&out, lock->since_ns);
+    put_u32(&out, lock->pid);
+    put_u8(&out, (uint8_t)command.len);
+    put_bytes(&out, command.at, command.len);
+    return (size_t)(out.at - to);
+}
+
 size_t record_globals(const struct state *state, uint8_t to[RECORD_HEAD_MAX_BYTES])
 {
     struct writer out = {to};

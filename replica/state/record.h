@@ -2,7 +2,7 @@
 #ifndef PACT_RECORD_H
 #define PACT_RECORD_H
 
-#include "replica/state/internal.h"
+#include "replica/state/lock.h"
 
 enum { RECORD_HEAD_MAX_BYTES = 1024, RECORD_RESULT_MAX_BYTES = 320 };
 
@@ -13,13 +13,16 @@ size_t record_session(const struct session *session, uint8_t to[RECORD_HEAD_MAX_
 size_t record_result(uint64_t number, const struct kept_result *result, uint8_t to[RECORD_RESULT_MAX_BYTES]);
 size_t record_globals(const struct state *state, uint8_t to[RECORD_HEAD_MAX_BYTES]);
 size_t record_member(const struct member_info *member, uint8_t to[RECORD_HEAD_MAX_BYTES]);
+size_t record_lock(const struct lock *lock, uint8_t to[RECORD_HEAD_MAX_BYTES]);
 
 /* The reverse, from the bytes of a snapshot, with all that follows a head. All input is checked as far as one record
  * goes: ERR_OK or ERR_CORRUPT; globals also ERR_BAD_FORMAT, a state version this code cannot apply. The znode is the
- * caller's and not yet linked; *parent is its parent's id. A session or member is added to the state. */
+ * caller's and not yet linked; *parent is its parent's id. A session, a member or a lock is added to the state; a lock
+ * must come after those of its znode that are before it. */
 int record_read_node(struct bytes from, struct node **node, uint64_t *parent);
 int record_read_session(struct bytes from, struct state *state);
 int record_read_globals(struct bytes from, struct state *state);
 int record_read_member(struct bytes from, struct state *state);
+int record_read_lock(struct bytes from, struct state *state);
 
 #endif

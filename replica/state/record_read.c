@@ -1,5 +1,9 @@
 /* record_read.c - records of a snapshot back into znodes and sessions. Nothing in them is trusted. */
 #include "replica/state/record.h"
+
+#include <stdlib.h>
+
+#include "replica/state/mem.h"
 #include "replica/state/wire.h"
 
 #define COUNTER_MAX ((uint64_t)INT64_MAX) /* counting on from here never runs over */
@@ -201,4 +205,40 @@ int record_read_member(struct bytes from, struct state *state)
         state->version < STATE_VERSION_MEMBERS || member_find(state, member.id) != NULL)
         return ERR_CORRUPT;
     return member_add(state, &member) ? ERR_OK : ERR_CORRUPT;
+}
+
+/* What must hold of a lock by itself. */
+static bool lock_sane(const struct state *state, const struct lock *lock, uint64_t id, struct bytes command)
+{
+    uint64_t last = lock->granted_zxid == 0 ? lock->name : lock->granted_zxid;
+    return state->version >= STATE_VERSION_LOCKS && id > 0 && id < state->next_id &&
+           range_check(lock->space, lock->start, lock->end) == ERR_OK && command_check(command) == ERR_OK &&
+           lock->name > 0 && lock->name <= last && last <= state->zxid;
+}
+
+int record_read_lock(struct bytes from, struct state *state)
+{
+    struct reader in = {from.at, from.len, false};
+    struct lock *lock = mem_new(sizeof *lock);
+    hook_init(&lock->order);
+    hook_init(&lock->own);
+    uint64_t id = get_u64(&in);
+    lock->space = get_u8(&in);
+    lock->exclusive = get_bool(&in);
+    lock->session = get_u64(&in);
+    lock->owner = get_u64(&in);
+    lock->handle = get_u64(&in);
+    lock->start = get_u64(&in);
+    lock->end = get_u64(&in);
+    lock->name = get_u64(&in);
+    lock->granted_zxid = get_u64(&in);
+    lock->since_ns = get_i64(&in);
+    lock->pid = get_u32(&in);
+    struct bytes command = get_bytes(&in, get_u8(&in));
+    if (in.bad || in.left > 0 || !lock_sane(state, lock, id, command)) {
+        free(lock);
+        return ERR_CORRUPT;
+    }
+    lock->command = blob_new(command.at, command.len);
+    return lock_append(state, lock, id) ? ERR_OK : ERR_CORRUPT;
 }

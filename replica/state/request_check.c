@@ -175,6 +175,41 @@ int set_member_check(const struct op_set_member *op)
     return sane ? ERR_OK : ERR_INVALID;
 }
 
+int command_check(struct bytes command)
+{
+    return command.len > LIMIT_COMMAND_BYTES || has_nul(command) ? ERR_INVALID : ERR_OK;
+}
+
+int range_check(enum lock_space space, uint64_t start, uint64_t end)
+{
+    bool whole = start == 0 && end == UINT64_MAX;
+    return (space == LOCK_FLOCK && whole) || (space == LOCK_POSIX && start <= end) ? ERR_OK : ERR_INVALID;
+}
+
+static int lock_check(const struct op_lock *op)
+{
+    if (op->id == 0 || op->id > LIMIT_NODE_ID || command_check(op->command) != ERR_OK)
+        return ERR_INVALID;
+    return range_check(op->space, op->start, op->end);
+}
+
+static int unlock_check(const struct op_unlock *op)
+{
+    if (op->id == 0 || op->id > LIMIT_NODE_ID)
+        return ERR_INVALID;
+    switch (op->scope) {
+    case UNLOCK_RANGE:
+        return range_check(op->space, op->start, op->end);
+    case UNLOCK_OWNER:
+        return op->space == LOCK_FLOCK || op->space == LOCK_POSIX ? ERR_OK : ERR_INVALID;
+    case UNLOCK_HANDLE:
+    case UNLOCK_WAITER:
+        return ERR_OK;
+    default:
+        return ERR_INVALID;
+    }
+}
+
 /* Whatever a multi may hold, which is what changes or checks one znode. */
 static int simple_check(const struct request *request)
 {
@@ -234,6 +269,10 @@ int request_check_all(const struct request *request, uint32_t *failed)
         return set_cluster_check(&request->set_cluster);
     case OP_SET_MEMBER:
         return set_member_check(&request->set_member);
+    case OP_LOCK:
+        return lock_check(&request->lock);
+    case OP_UNLOCK:
+        return unlock_check(&request->unlock);
     default:
         return simple_check(request);
     }

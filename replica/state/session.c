@@ -92,6 +92,8 @@ struct session *session_new(struct state *state, const struct session_info *info
     session->changed_zxid = state->zxid;
     hook_init(&session->owned);
     hook_init(&session->unborn);
+    hook_init(&session->held);
+    hook_init(&session->waits);
     hook_insert(&session->order, &state->sessions);
     table_insert(&state->sessions_by_id, &session->by_id);
     table_insert(&state->sessions_by_nonce, &session->by_nonce);
@@ -109,6 +111,7 @@ void session_free(struct session *session)
 void session_remove(struct state *state, struct session *session)
 {
     assert(hook_alone(&session->owned) && hook_alone(&session->unborn));
+    assert(hook_alone(&session->held) && hook_alone(&session->waits));
     session_before_change(state, session);
     snapshot_skip_session(state, session);
     hook_remove(&session->order);

@@ -1,11 +1,11 @@
 /* snapshot.c - writing the state as it was at one zxid, while it goes on changing.
  *
  * Invariants
- *  1. A cursor writes each znode and session of its zxid exactly once: when its sweep comes to it, or before it is
- *     changed, whichever is first.
- *  2. What the sweep has passed is told by table_passed (znodes) and by id (sessions); what was written before its
- *     change is told by its zxid of last touch, which then is above the cursor's. So a znode carries no mark, a
- *     cursor starts and ends in O(1), and one that is given up leaves no trace.
+ *  1. A cursor writes each znode, session and znode's list of locks of its zxid exactly once: when its sweep comes to
+ * it, or before it is changed, whichever is first.
+ *  2. What the sweep has passed is told by table_passed (znodes) and by id (sessions, locks); what was written before
+ * its change is told by its zxid of last touch, which then is above the cursor's. So a znode carries no mark, a cursor
+ * starts and ends in O(1), and one that is given up leaves no trace.
  *
  *                    | last touch ≤ cursor's zxid     | last touch above it (or made since)
  *     sweep passed   | written by the sweep           | written by the sweep or before the change
@@ -38,6 +38,7 @@ struct snapshot_cursor {
     uint64_t position; /* of the sweep over the znodes */
     bool swept, ended;
     struct session *next_session; /* the sweep over the sessions; NULL: done */
+    uint64_t next_locked;         /* the sweep over the znodes with locks: all from this id on */
     struct item *first, **last;
     size_t offset; /* bytes of the first item already read */
 };
@@ -99,6 +100,19 @@ static void write_globals(struct snapshot_cursor *cursor)
          (struct bytes){globals, record_globals(cursor->state, globals)}, NULL);
 }
 
+static void write_list(struct snapshot_cursor *cursor, const struct hook *list)
+{
+    uint8_t head[RECORD_HEAD_MAX_BYTES];
+    for (const struct lock *lock = lock_first(list); lock != NULL; lock = lock_next(list, lock))
+        push(cursor, RECORD_LOCK, (struct bytes){head, record_lock(lock, head)}, (struct bytes){"", 0}, NULL);
+}
+
+static void write_locks(struct snapshot_cursor *cursor, const struct locked *locked)
+{
+    write_list(cursor, &locked->holders);
+    write_list(cursor, &locked->waiters);
+}
+
 /* All at the beginning: they are few, and change with entries that come later. */
 static void write_members(struct snapshot_cursor *cursor)
 {
@@ -149,7 +163,26 @@ void snapshot_skip_session(struct state *state, const struct session *session)
             state->cursors[i]->next_session = session_next(state, session);
 }
 
+void snapshot_save_locks(struct state *state, const struct locked *locked)
+{
+    for (size_t i = 0; i < LIMIT_SNAPSHOT_CURSORS; i++) {
+        struct snapshot_cursor *cursor = state->cursors[i];
+        if (cursor != NULL && locked->changed_zxid <= cursor->zxid && locked->by_id.key >= cursor->next_locked)
+            write_locks(cursor, locked);
+    }
+}
+
 /* --- the sweep --- */
+
+/* False: there are no more. */
+static bool sweep_locks(struct snapshot_cursor *cursor)
+{
+    const struct locked *locked = locked_from(cursor->state, cursor->next_locked);
+    cursor->next_locked = locked == NULL ? UINT64_MAX : locked->by_id.key + 1;
+    if (locked != NULL && locked->changed_zxid <= cursor->zxid)
+        write_locks(cursor, locked);
+    return locked != NULL;
+}
 
 static void sweep_session(struct snapshot_cursor *cursor)
 {
@@ -174,6 +207,8 @@ static void refill(struct snapshot_cursor *cursor)
     while (cursor->first == NULL && !cursor->ended) {
         if (cursor->next_session != NULL)
             sweep_session(cursor);
+        else if (sweep_locks(cursor))
+            continue;
         else if (!cursor->swept)
             sweep_nodes(cursor);
         else

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "replica/state/internal.h"
+#include "replica/state/lock.h"
 #include "replica/state/mem.h"
 
 struct state *state_blank(void)
@@ -47,6 +47,7 @@ void state_free(struct state *state)
     for (size_t i = 0; i < LIMIT_SNAPSHOT_CURSORS; i++)
         assert(state->cursors[i] == NULL);
     free_nodes(state);
+    lock_free_all(state);
     for (struct session *session = session_first(state), *next; session != NULL; session = next) {
         next = session_next(state, session);
         session_free(session);

@@ -18,6 +18,8 @@ void story_free(struct story *story);
 /* Applies one entry, numbered as the session has it, and runs state_check. The result's code. */
 int story_apply(struct story *story, struct request request);
 
+void story_version(struct story *story, uint32_t version); /* raises the state's */
+
 /* Opens a session and lets it ask from now on. Its id. */
 uint64_t story_session(struct story *story, uint8_t nonce);
 int story_close(struct story *story, uint64_t session); /* by the replicas: expired */
@@ -36,7 +38,7 @@ struct node_stat story_stat(const struct story *story, const char *path);
 /* The names of a directory's children, in order, with spaces between; in a static buffer. */
 const char *story_list(const struct story *story, const char *path);
 const char *story_text(const struct story *story, const char *path); /* the data, in a static buffer */
-/* The last entry's changes as words: "create a, rename b > d/c, …"; in a static buffer. */
+/* The last entry's changes as words: "create a, rename b > d/c, lock 5 of 1 …"; in a static buffer. */
 const char *story_changes(const struct story *story);
 
 #endif

@@ -1,0 +1,101 @@
+/* lock_wait.c - who waits for whom: a search along the locks that waiters wait for (lock.h says what waiting is).
+ *
+ * Readers search too, several at once: what a search has seen is noted beside the state. */
+#include <stdlib.h>
+
+#include "replica/state/lock.h"
+#include "replica/state/mem.h"
+
+struct search {
+    const struct state *state;
+    const struct lock *target;   /* of its owner */
+    bool *seen;                  /* by lock.waits_at */
+    const struct lock **pending; /* waiters whose blockers have not been looked at */
+    size_t pending_count;
+};
+
+static void search_begin(struct search *search, const struct state *state, const struct lock *target)
+{
+    size_t waiting = state->locks.waiting_count;
+    *search = (struct search){.state = state, .target = target};
+    search->seen = mem_new(waiting * sizeof *search->seen + 1);
+    search->pending = mem_new(waiting * sizeof(*search->pending) + 1);
+}
+
+static void search_end(struct search *search)
+{
+    free(search->seen);
+    free((void *)search->pending);
+}
+
+/* Adds whatever the owner of this lock waits for. */
+static void add_waits_of(struct search *search, const struct lock *lock)
+{
+    const struct session *session = session_find(search->state, lock->session);
+    for (const struct hook *hook = session->waits.next; hook != &session->waits; hook = hook->next) {
+        const struct lock *wait = lock_of_own(hook);
+        if (search->seen[wait->waits_at] || !lock_same_owner(wait, lock))
+            continue;
+        search->seen[wait->waits_at] = true;
+        search->pending[search->pending_count++] = wait;
+    }
+}
+
+/* Goes on from what conflicts with `lock` in a list, up to `lock` itself. True: the target's owner has some of it. */
+static bool follow(struct search *search, const struct hook *list, const struct lock *lock)
+{
+    for (const struct lock *other = lock_first(list); other != NULL && other != lock; other = lock_next(list, other)) {
+        if (!lock_conflicts(other, lock))
+            continue;
+        if (lock_same_owner(other, search->target))
+            return true;
+        add_waits_of(search, other);
+    }
+    return false;
+}
+
+static bool search_run(struct search *search)
+{
+    while (search->pending_count > 0) {
+        const struct lock *lock = search->pending[--search->pending_count];
+        if (follow(search, &lock->locked->holders, lock) || follow(search, &lock->locked->waiters, lock))
+            return true;
+    }
+    return false;
+}
+
+/* Whether the owner of the one waits for the owner of the other. */
+static bool waits_for(const struct state *state, const struct lock *from, const struct lock *target)
+{
+    struct search search;
+    search_begin(&search, state, target);
+    add_waits_of(&search, from);
+    bool found = search_run(&search);
+    search_end(&search);
+    return found;
+}
+
+const struct lock *lock_blocker(const struct state *state, const struct locked *locked, const struct lock *lock)
+{
+    if (locked == NULL)
+        return NULL;
+    const struct hook *holders = &locked->holders, *waiters = &locked->waiters;
+    for (const struct lock *other = lock_first(holders); other != NULL; other = lock_next(holders, other))
+        if (lock_conflicts(other, lock))
+            return other;
+    for (const struct lock *other = lock_first(waiters); other != NULL && other != lock;
+         other = lock_next(waiters, other))
+        if (lock_conflicts(other, lock) && !waits_for(state, other, lock))
+            return other;
+    return NULL;
+}
+
+bool lock_deadlocks(const struct state *state, const struct locked *locked, const struct lock *lock)
+{
+    struct search search;
+    search_begin(&search, state, lock);
+    bool found =
+        follow(&search, &locked->holders, lock) || follow(&search, &locked->waiters, lock) || search_run(&search);
+    search_end(&search);
+    return found;
+}
