@@ -9,7 +9,7 @@
 /* What only the replicas themselves may ask for. */
 static bool is_internal(enum op_kind kind)
 {
-    return kind >= OP_CREATE_SESSION;
+    return kind >= OP_CREATE_SESSION && kind <= OP_SET_MEMBER;
 }
 
 /* Takes the number of a request that cannot be logged itself, so that the session goes on: apply refuses it. */
