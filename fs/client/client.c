@@ -27,6 +27,7 @@ static struct learner *make_learner(const struct client_options *options, struct
         .host = {host, strlen(host)},
         .pid = (uint32_t)getpid(),
         .noop = {client->encoded.at, client->encoded.len},
+        .former = options->former,
     };
     return learner_new(&learner_options, client_now_ms());
 }
@@ -87,12 +88,13 @@ int client_open(const struct client_options *options, struct client **client, ch
     tree_open(&opened->tree);
     pthread_mutex_init(&opened->mutex, NULL);
     pthread_cond_init(&opened->moved, NULL);
+    *client = opened; /* the first callbacks may come before we return */
     if (pthread_create(&opened->thread, NULL, client_thread, opened) != 0) {
         snprintf(text, text_len, "no thread can be started");
         free_client(opened);
+        *client = NULL;
         return ERR_TOO_MANY;
     }
-    *client = opened;
     return ERR_OK;
 }
 
@@ -146,6 +148,12 @@ static void refuse(int code, client_done done, void *arg)
 
 uint64_t client_submit(struct client *client, const struct request *request, client_done done, void *arg)
 {
+    return client_submit_on(client, request, &(struct client_terms){0}, done, arg);
+}
+
+uint64_t client_submit_on(struct client *client, const struct request *request, const struct client_terms *terms,
+                          client_done done, void *arg)
+{
     struct buffer encoded = {0};
     uint64_t ticket = 0;
     int code = request_check(request);
@@ -154,7 +162,7 @@ uint64_t client_submit(struct client *client, const struct request *request, cli
     if (code == ERR_OK) {
         struct bytes bytes = {encoded.at, encoded.len};
         pthread_mutex_lock(&client->mutex);
-        code = learner_submit(client->learner, client_now_ms(), bytes, done, arg, &ticket, &client->output);
+        code = learner_submit_on(client->learner, client_now_ms(), bytes, terms, done, arg, &ticket, &client->output);
         client_carry_out(client);
         client_wake(client);
         pthread_mutex_unlock(&client->mutex);
@@ -248,5 +256,12 @@ void client_info(struct client *client, struct client_info *info)
     learner_info(client->learner, client_now_ms(), info);
     memcpy(info->server, client->address, sizeof info->server);
     info->refusal = client->refusal;
+    pthread_mutex_unlock(&client->mutex);
+}
+
+void client_identity(struct client *client, struct client_identity *identity)
+{
+    pthread_mutex_lock(&client->mutex);
+    learner_identity(client->learner, identity);
     pthread_mutex_unlock(&client->mutex);
 }

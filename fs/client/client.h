@@ -38,11 +38,20 @@ struct client_events {
     void (*progress)(void *arg, uint64_t nodes, uint64_t of);
 };
 
+/* What a session is known by; the secret is the mount's own. */
+struct client_identity {
+    uint64_t session; /* 0: none */
+    uint8_t nonce[SESSION_NONCE_BYTES], secret[SESSION_SECRET_BYTES], cluster[CLUSTER_ID_BYTES];
+};
+
 struct client_options {
     const char *servers; /* HOST:PORT[,…] or inproc:NAME */
     struct link_keys keys;
     uint32_t session_timeout_ms, op_timeout_ms; /* 0: the defaults */
     bool observer;                              /* no session: no writes */
+    /* A session that a killed process left behind, or NULL: it is closed before one of our own begins. One that is gone
+     * already, or another cluster's, is no matter. */
+    const struct client_identity *former;
     struct client_events events;
 };
 
@@ -68,6 +77,15 @@ typedef void (*client_done)(void *arg, const struct result *result);
  * OUTCOME_UNKNOWN at op_timeout. Encodes at once: the request may go on return. Returns a ticket for
  * client_withdraw. */
 uint64_t client_submit(struct client *client, const struct request *request, client_done done, void *arg);
+/* On which terms a request is submitted. */
+struct client_terms {
+    uint64_t session; /* under this session alone, else SESSION_EXPIRED; 0: any */
+    /* After an OUTCOME_UNKNOWN `done` is called once more, with what became of the request after all; or with
+     * OUTCOME_UNKNOWN again, if its session has ended or nobody can tell. An id of 0: nothing was done. */
+    bool late;
+};
+uint64_t client_submit_on(struct client *client, const struct request *request, const struct client_terms *terms,
+                          client_done done, void *arg);
 /* Withdraws a request that was not yet sent: true, and done gets INTERRUPTED (in the client thread, soon). False: it
  * was sent or is done. */
 bool client_withdraw(struct client *client, uint64_t ticket);
@@ -100,6 +118,8 @@ struct client_info {
     int refusal;      /* why the last attempt to attach failed (enum error); ERR_OK while attached */
 };
 void client_info(struct client *client, struct client_info *info);
+/* The session there is now, if any. */
+void client_identity(struct client *client, struct client_identity *identity);
 
 /* Asks the replica this client is connected to, attached or not, for its STATUS: told is called once, in the client
  * thread without a lock, within about a second; status is borrowed, NULL: no replica answers. Must not wait. */

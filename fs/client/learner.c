@@ -13,7 +13,10 @@
  *     while this process stood still are seen before.)
  *
  *  phase     event                          → phase      what is done
- *  DOWN      up                             → ATTACHING  ATTACH, with the session or the nonce of a new one
+ *  DOWN      up                             → ATTACHING  ATTACH, with the session or the nonce of a new one; as long as
+ *                                                        there is a former session, with that
+ *  ATTACHING ATTACHED, the former session   → RELEASING  DETACH (learner_former.c)
+ *  RELEASING DETACHED, and its tree loaded  → DOWN       drop the link, at once again: now for a session of our own
  *  ATTACHING ATTACHED, acceptable           → ATTACHED   heartbeat; all from the first unanswered number on, then what
  *                                                        waits without a number; syncs not yet answered
  *  ATTACHING ATTACHED, of another history   → DOWN       drop the link, try elsewhere
@@ -78,6 +81,8 @@ void learner_up(struct learner *learner, uint64_t now_ms, const uint8_t *nonce, 
     attach->timeout_ms = learner->wanted_timeout_ms;
     attach->host = (struct bytes){learner->host, learner->host_len};
     attach->pid = learner->pid;
+    if (learner->former.session != 0)
+        learner_former_ask(learner, attach);
 }
 
 void learner_down(struct learner *learner, uint64_t now_ms, struct learner_output *output)
@@ -122,6 +127,10 @@ static void take_session(struct learner *learner, const struct message_attached 
 
 static void on_attached(struct learner *learner, const struct message_attached *attached, struct learner_output *output)
 {
+    if (learner->former.session != 0) {
+        learner_former_attached(learner, attached, output);
+        return;
+    }
     int code = judge(learner, attached);
     if (code != ERR_OK) {
         learner_drop_link(learner, code, LEARNER_REFUSED_MS, output);
@@ -152,6 +161,10 @@ static void on_refused(struct learner *learner, const struct message_refused *re
 {
     bool gone = refused->code == ERR_SESSION_EXPIRED || refused->code == ERR_NO_SESSION;
     bool passing = gone || refused->code == ERR_NO_QUORUM || refused->code == ERR_UNREACHABLE;
+    if (learner->former.session != 0 && (gone || !passing)) {
+        learner_former_refused(learner, output);
+        return;
+    }
     if (gone && learner->session != 0) {
         learner_expire(learner, output);
         return;
@@ -223,6 +236,20 @@ static enum learner_verdict on_attached_message(struct learner *learner, const s
     }
 }
 
+static enum learner_verdict on_releasing_message(struct learner *learner, const struct message *message,
+                                                 struct learner_output *output)
+{
+    switch (message->kind) {
+    case MESSAGE_DETACHED:
+        learner_former_detached(learner, output);
+        return LEARNER_NOTHING;
+    case MESSAGE_RESEND: /* nothing was sent */
+        return LEARNER_NOTHING;
+    default:
+        return on_tree(learner, message, output);
+    }
+}
+
 enum learner_verdict learner_message(struct learner *learner, uint64_t now_ms, const struct message *message,
                                      struct learner_output *output)
 {
@@ -235,6 +262,8 @@ enum learner_verdict learner_message(struct learner *learner, uint64_t now_ms, c
     }
     if (learner->phase == ATTACHED)
         return on_attached_message(learner, message, output);
+    if (learner->phase == RELEASING)
+        return on_releasing_message(learner, message, output);
     if (message->kind != MESSAGE_ATTACHED)
         return object(learner, output);
     on_attached(learner, &message->attached, output);
@@ -284,6 +313,8 @@ void learner_loaded(struct learner *learner, uint64_t now_ms, const struct state
     learner->applied = state_zxid(state);
     if (learner->phase == CLOSED)
         return;
+    if (learner->phase == RELEASING)
+        learner_former_loaded(learner, output);
     if (learner->session != 0 && state_session(state, learner->session, &info)) {
         settle(learner, state, info.last_number, output);
     } else if (learner->session != 0 && learner->applied >= learner->commit) {
@@ -296,7 +327,7 @@ void learner_loaded(struct learner *learner, uint64_t now_ms, const struct state
 void learner_broken(struct learner *learner, uint64_t now_ms, int code, struct learner_output *output)
 {
     learner_pass_time(learner, now_ms);
-    if (learner->phase == ATTACHED || learner->phase == ATTACHING)
+    if (learner->phase != DOWN && learner->phase != CLOSED)
         learner_drop_link(learner, code, LEARNER_REFUSED_MS, output);
 }
 

@@ -32,7 +32,8 @@ struct learner_options {
     uint32_t session_timeout_ms, op_timeout_ms;
     struct bytes host; /* ≤ LIMIT_HOST_BYTES; copied */
     uint32_t pid;
-    struct bytes noop; /* an encoded OP_NOOP; copied */
+    struct bytes noop;                    /* an encoded OP_NOOP; copied */
+    const struct client_identity *former; /* as in client_options; copied */
 };
 
 enum learner_action_kind {
@@ -112,6 +113,8 @@ uint64_t learner_deadline(const struct learner *learner);
  * refused at once: READ_ONLY (an observer), SESSION_EXPIRED, NO_QUORUM, TOO_MANY; then none follows. */
 int learner_submit(struct learner *learner, uint64_t now_ms, struct bytes request, client_done done, void *arg,
                    uint64_t *ticket, struct learner_output *output);
+int learner_submit_on(struct learner *learner, uint64_t now_ms, struct bytes request, const struct client_terms *terms,
+                      client_done done, void *arg, uint64_t *ticket, struct learner_output *output);
 /* True: it had no number yet and completes with INTERRUPTED. */
 bool learner_withdraw(struct learner *learner, uint64_t now_ms, uint64_t ticket, struct learner_output *output);
 /* ERR_OK: a COMPLETE will follow, once all is applied that was committed before this call. Else as learner_submit. */
@@ -129,6 +132,7 @@ bool learner_closed(const struct learner *learner);
 /* --- for people --- */
 
 bool learner_ready(const struct learner *learner); /* was once as new as the commit point at attaching */
+void learner_identity(const struct learner *learner, struct client_identity *identity);
 void learner_info(const struct learner *learner, uint64_t now_ms, struct client_info *info); /* all but `server` */
 
 #endif

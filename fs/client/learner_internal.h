@@ -5,7 +5,7 @@
 #include "fs/client/learner.h"
 #include "fs/client/learner_requests.h"
 
-enum phase { DOWN, ATTACHING, ATTACHED, CLOSED };
+enum phase { DOWN, ATTACHING, RELEASING, ATTACHED, CLOSED };
 
 struct sync {
     struct sync *next;
@@ -38,6 +38,9 @@ struct learner {
     uint8_t nonce[SESSION_NONCE_BYTES]; /* of the session, or of the one to be made */
     uint8_t secret[SESSION_SECRET_BYTES];
 
+    struct client_identity former; /* the session to be closed first; session 0: none */
+    bool former_copies;            /* RELEASING: a snapshot is coming, or underway */
+
     bool unheard;      /* a sign of the leader is due … */
     uint64_t quiet_ms; /* … for so long */
     uint32_t replica, leader;
@@ -55,6 +58,14 @@ struct learner {
 struct message *learner_add_send(struct learner_output *output, enum message_kind kind); /* to be filled in */
 void learner_add_complete(struct learner_output *output, client_done done, void *arg, const struct result *result);
 void learner_set_state(struct learner *learner, enum client_state state, struct learner_output *output);
+
+/* learner_former.c: the session that a killed process left behind */
+void learner_former_ask(const struct learner *learner, struct message_attach *attach);
+void learner_former_attached(struct learner *learner, const struct message_attached *attached,
+                             struct learner_output *output);
+void learner_former_detached(struct learner *learner, struct learner_output *output);
+void learner_former_loaded(struct learner *learner, struct learner_output *output);
+void learner_former_refused(struct learner *learner, struct learner_output *output);
 
 /* learner_work.c: requests and syncs */
 void learner_flush(struct learner *learner, struct learner_output *output);  /* sends what waits without a number */

@@ -74,6 +74,8 @@ struct learner *learner_new(const struct learner_options *options, uint64_t now_
         memcpy(learner->host, options->host.at, options->host.len);
     learner->host_len = options->host.len;
     learner->noop = copy_bytes(options->noop);
+    if (options->former != NULL && !options->observer)
+        learner->former = *options->former;
     learner->syncs_end = &learner->syncs;
     learner->state = CLIENT_CONNECTING;
     learner->now_ms = now_ms;
@@ -94,6 +96,17 @@ void learner_free(struct learner *learner)
 bool learner_ready(const struct learner *learner)
 {
     return learner->ready;
+}
+
+void learner_identity(const struct learner *learner, struct client_identity *identity)
+{
+    memset(identity, 0, sizeof *identity);
+    if (learner->session == 0)
+        return;
+    identity->session = learner->session;
+    memcpy(identity->nonce, learner->nonce, SESSION_NONCE_BYTES);
+    memcpy(identity->secret, learner->secret, SESSION_SECRET_BYTES);
+    memcpy(identity->cluster, learner->cluster, CLUSTER_ID_BYTES);
 }
 
 void learner_info(const struct learner *learner, uint64_t now_ms, struct client_info *info)

@@ -51,7 +51,9 @@ struct pending *requests_send_next(struct requests *requests)
 
 uint64_t requests_awaited(const struct requests *requests, uint64_t number)
 {
-    const struct pending *pending = requests_first_waiting(requests);
+    const struct pending *pending = requests->first;
+    while (pending != NULL && pending->abandoned && !pending->late)
+        pending = pending->next;
     return pending != NULL && pending->number != 0 && pending->number < number ? pending->number : number;
 }
 

@@ -13,6 +13,7 @@ struct pending {
     uint64_t number; /* 0: never sent */
     uint64_t deadline_ms;
     bool abandoned; /* completed already; `request` is empty */
+    bool late;      /* and completes again when the outcome is known */
     client_done done;
     void *arg;
     struct bytes request; /* owned */

@@ -7,10 +7,18 @@
 
 /* --- requests --- */
 
+/* Completes a request that ends; a late one twice, if the outcome is not known and was not told to be so before. */
+static void complete(const struct pending *pending, const struct result *result, struct learner_output *output)
+{
+    if (!pending->abandoned || pending->late)
+        learner_add_complete(output, pending->done, pending->arg, result);
+    if (!pending->abandoned && pending->late && result->code == ERR_OUTCOME_UNKNOWN)
+        learner_add_complete(output, pending->done, pending->arg, result);
+}
+
 static void fail_request(struct learner *learner, struct pending *pending, int code, struct learner_output *output)
 {
-    if (!pending->abandoned)
-        learner_add_complete(output, pending->done, pending->arg, &(struct result){.code = code});
+    complete(pending, &(struct result){.code = code}, output);
     requests_remove(&learner->requests, pending);
 }
 
@@ -75,8 +83,7 @@ void learner_answer(struct learner *learner, uint64_t number, const struct resul
     struct pending *pending = learner->requests.first;
     if (pending == NULL || pending->number != number)
         return;
-    if (!pending->abandoned)
-        learner_add_complete(output, pending->done, pending->arg, result);
+    complete(pending, result, output);
     requests_remove(&learner->requests, pending);
 }
 
@@ -157,7 +164,15 @@ int learner_writable(const struct learner *learner)
 int learner_submit(struct learner *learner, uint64_t now_ms, struct bytes request, client_done done, void *arg,
                    uint64_t *ticket, struct learner_output *output)
 {
+    return learner_submit_on(learner, now_ms, request, &(struct client_terms){0}, done, arg, ticket, output);
+}
+
+int learner_submit_on(struct learner *learner, uint64_t now_ms, struct bytes request, const struct client_terms *terms,
+                      client_done done, void *arg, uint64_t *ticket, struct learner_output *output)
+{
     int code = learner_writable(learner);
+    if (code == ERR_OK && terms->session != 0 && terms->session != learner->session)
+        code = ERR_SESSION_EXPIRED;
     if (code != ERR_OK)
         return code;
     if (!requests_have_room(&learner->requests, request.len))
@@ -166,6 +181,7 @@ int learner_submit(struct learner *learner, uint64_t now_ms, struct bytes reques
     struct pending *pending = requests_add(&learner->requests, request, learner->now_ms + learner->op_timeout_ms);
     pending->done = done;
     pending->arg = arg;
+    pending->late = terms->late;
     *ticket = pending->ticket;
     learner_flush(learner, output);
     return ERR_OK;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/mount/fence.h"
+
 struct call *call_new(fuse_req_t req, void (*finish)(struct call *call, const struct result *result))
 {
     struct call *call = calloc(1, sizeof *call);
@@ -47,19 +49,45 @@ static void on_interrupt(fuse_req_t req, void *arg)
 static void done(void *arg, const struct result *result)
 {
     struct call *call = arg;
+    if (call->answered) { /* after "outcome unknown": a node made after all goes with its process, too */
+        owner_settle(call->mount, &call->owning, result);
+        unref(call);
+        return;
+    }
     /* Waits for an on_interrupt that is running, so that none meets a freed call. */
     if (call->interruptible)
         fuse_req_interrupt_func(call->req, NULL, NULL);
+    bool again = call->owning.key && result->code == ERR_OUTCOME_UNKNOWN;
     call->finish(call, result);
+    call->answered = true;
+    if (again)
+        return;
+    owner_settle(call->mount, &call->owning, result);
     unref(call);
+}
+
+/* Whether a request may go, and under which session. What gives up locks may always. */
+static int look(const struct call *call, const struct request *request, uint64_t *session)
+{
+    *session = atomic_load(&call->mount->own_session);
+    if (!*session)
+        return ERR_SESSION_EXPIRED;
+    return request->kind == OP_UNLOCK ? ERR_OK : fence_check(call->req);
 }
 
 void call_submit(struct call *call, const struct request *request)
 {
+    struct client_terms terms = {.late = call->owning.key};
+    int code = look(call, request, &terms.session);
+    if (code) {
+        call->interruptible = false;
+        done(call, &(struct result){.code = code});
+        return;
+    }
     atomic_fetch_add(&call->refs, 1);
     if (call->interruptible)
         fuse_req_interrupt_func(call->req, on_interrupt, call);
-    uint64_t ticket = client_submit(call->mount->client, request, done, call);
+    uint64_t ticket = client_submit_on(call->mount->client, request, &terms, done, call);
     /* An interrupt that came before the ticket was known is made up for here. */
     atomic_store(&call->ticket, ticket);
     if (atomic_load(&call->interrupted))

@@ -20,14 +20,16 @@ struct making {
     mode_t mode;
     bool unborn, open_existing;
     struct bytes data;
-    struct token_name name;
+    struct token_name name; /* its tokens: together with the directory's policy */
+    bool template;          /* the kernel has it by another name than the tree */
+    struct owning owning;
 };
 
 /* The parent's part: permissions, the group and set-group-ID bit handed down, the children's policy. */
 static int inherit(fuse_req_t req, uint64_t parent_id, struct making *making, struct op_create *create)
 {
     struct mount *mount = mount_of(req);
-    struct lifetime policy = {0};
+    struct tokens policy = {0};
     struct node_stat parent;
     int code = ERR_NO_NODE;
     const struct state *state = client_lock(mount->client);
@@ -41,8 +43,11 @@ static int inherit(fuse_req_t req, uint64_t parent_id, struct making *making, st
         code = access_check(req, &parent, W_OK | X_OK);
     if (code)
         return code;
-    if (!making->name.any)
-        create->lifetime = token_policy_for(policy, making->kind);
+    code = token_combine(&making->name.tokens, create->at.path.len, policy, making->kind);
+    if (code)
+        return code;
+    create->lifetime = making->name.tokens.lifetime;
+    making->template = making->name.any || create->lifetime.sequential;
     if (parent.mode & S_ISGID) {
         create->gid = parent.gid;
         create->mode |= making->kind == KIND_DIRECTORY ? S_ISGID : 0;
@@ -57,7 +62,9 @@ static int prepare(fuse_req_t req, fuse_ino_t parent, const char *name, struct m
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     int code = control_is(parent)            ? ERR_NOT_PERMITTED
                : !strcmp(name, CONTROL_NAME) ? ERR_EXISTS
-                                             : mount_writable(mount);
+                                             : mount_may_change(req);
+    making->name.any = false;
+    making->name.tokens = (struct tokens){0};
     if (!code && mount->tokens)
         code = token_parse(name, &making->name);
     else if (!code && strlen(name) > LIMIT_NAME_BYTES)
@@ -71,14 +78,15 @@ static int prepare(fuse_req_t req, fuse_ino_t parent, const char *name, struct m
         .mode = making->mode & 07777,
         .uid = ctx->uid,
         .gid = ctx->gid,
-        .lifetime = making->name.lifetime,
         .unborn = making->unborn,
         .open_existing = making->open_existing,
         .data = making->data,
     };
     const char *final = making->name.any ? making->name.name : name;
     create->at = (struct where){znode_of(mount, parent), {final, strlen(final)}};
-    return inherit(req, create->at.id, making, create);
+    making->owning.makes = true;
+    code = inherit(req, create->at.id, making, create);
+    return code ? code : owner_find(req, &making->name.tokens, &making->owning);
 }
 
 /* What the reply says of a new znode: the tree knows, unless it is gone again already. */
@@ -118,11 +126,12 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, struct mak
         return;
     }
     struct call *call = call_new(req, finish_make);
+    call->owning = making->owning;
     const struct op_create *create = &request.create;
     call->parent = create->at.id;
     call->stat = (struct node_stat){
         .kind = create->kind, .mode = create->mode, .uid = create->uid, .gid = create->gid, .size = create->data.len};
-    if (making->name.any)
+    if (making->template)
         call_set_name(call, name);
     call_submit(call, &request);
 }
@@ -214,11 +223,12 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         return;
     }
     struct call *call = call_new(req, finish_create);
+    call->owning = making.owning;
     call->fi = *fi;
     call->parent = request.create.at.id;
     call->stat = (struct node_stat){
         .kind = KIND_FILE, .mode = mode & 07777, .uid = request.create.uid, .gid = request.create.gid};
-    if (making.name.any)
+    if (making.template)
         call_set_name(call, name);
     call_submit(call, &request);
 }

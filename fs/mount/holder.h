@@ -4,8 +4,7 @@
  * for another's. When the session is lost they are fenced (fence.h); the record (record.h) has them, so that a pactfs
  * that is killed and started again can do the same.
  *
- * One thread, "pact-holders", waits for deaths; then it removes what they owned (owner.h). No lock of this is held
- * while another part is called. */
+ * A thread, "pact-holders", waits for deaths and has what the dead owned removed (owner.h). */
 #ifndef PACT_HOLDER_H
 #define PACT_HOLDER_H
 
@@ -15,12 +14,15 @@
 
 struct mount;
 struct holders;
+struct process;
 
-/* The thread is started, if it can be: NULL if not. */
-struct holders *holders_start(struct mount *mount);
-/* Ends the thread; the functions below still work. Then, once no handler and no client thread runs any more, frees. */
-void holders_stop(struct holders *holders);
-void holders_free(struct holders *holders);
+/* NULL: no memory or no descriptors. */
+struct holders *holders_new(struct mount *mount);
+int holders_start(struct holders *holders); /* the thread: ERR_OK or TOO_MANY */
+void holders_stop(struct holders *holders); /* ends it; the functions below still work */
+void holders_free(struct holders *holders); /* NULL is allowed */
+void holders_wake(struct mount *mount);     /* there is something to be tried again, or to be swept */
+uint64_t holders_new_key(struct mount *mount);
 
 /* Notes that the process (thread group) of thread `tid` holds one thing more: a lock that was granted, an ephemeral.
  * The key gives it back, once; keys are never reused. 0: there is no such process any more, or LIMIT_HOLDERS are noted:
@@ -28,14 +30,14 @@ void holders_free(struct holders *holders);
  * that asked for it and by the one that opened the file, which need not be the same (`flock 9` in a script): note
  * both. */
 uint64_t holders_note(struct mount *mount, pid_t tid);
+/* The same for a process on which there is a pidfd, which is taken over. */
+uint64_t holders_note_process(struct mount *mount, const struct process *process, int pidfd);
 /* It holds one thing less. A key whose session was lost since, or 0, is no matter. */
 void holders_drop(struct mount *mount, uint64_t key);
-/* Whether the process is alive, as far as is known without waiting. */
 bool holders_alive(struct mount *mount, uint64_t key);
+uint64_t holders_count(struct mount *mount); /* processes that hold something */
 
-/* The session was lost, or begins: everything that was held is gone. Those who held it are fenced. */
+/* The session is lost, and all that was held: who held it is fenced. In the client thread. */
 void holders_lose(struct mount *mount);
-/* How many processes hold something. */
-uint64_t holders_count(struct mount *mount);
 
 #endif

@@ -9,6 +9,7 @@
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
 #include "fs/mount/commit.h"
+#include "fs/mount/fence.h"
 #include "fs/mount/handle.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
@@ -40,7 +41,7 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
 {
     struct data *data = NULL;
     bool writes = is_write(fi->flags), removed = false;
-    int code = writes ? mount_writable(mount) : ERR_OK;
+    int code = writes ? mount_may_change(req) : ERR_OK;
     if (!code && writes && control_is(ino))
         code = control_writable(control_kind(ino)) ? ERR_OK : ERR_ACCESS;
     if (!code)
@@ -204,7 +205,9 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *at, size_t len, off_t 
         commit_append(handle, req, at, len);
         return;
     }
-    int code = handle_write(handle, (uint64_t)offset, at, len);
+    int code = fence_check(req);
+    if (!code)
+        code = handle_write(handle, (uint64_t)offset, at, len);
     handle_unlock(handle);
     if (code)
         reply_code(req, code);
@@ -229,7 +232,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
     uint64_t size = handle->stage.open ? data_size(handle->stage.view) : data_size(base),
              end = (uint64_t)(offset + len);
     data_unref(base);
-    int code = end > LIMIT_DATA_BYTES ? ERR_TOO_BIG : ERR_OK;
+    int code = end > LIMIT_DATA_BYTES ? ERR_TOO_BIG : fence_check(req);
     if (!code && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)
         code = handle_truncate(handle, end);
     handle->written |= handle->stage.open;

@@ -69,7 +69,7 @@ static void lookup_name(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node_stat stat;
     uint64_t parent_id = znode_of(mount, parent);
     int code = find(mount, req, parent_id, name, &stat);
-    if (code == ERR_NO_NODE && mount->tokens && strchr(name, '{')) {
+    if (code == ERR_NO_NODE) {
         uint64_t id = templates_find(mount->templates, parent_id, name, fuse_req_ctx(req)->pid);
         code = id ? mount_stat(mount, id, &stat) : ERR_NO_NODE;
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "fs/mount/control.h"
+#include "fs/mount/fence.h"
 #include "fs/mount/file.h"
 #include "fs/mount/found.h"
 #include "fs/mount/inode.h"
@@ -20,6 +21,12 @@ bool mount_ghost(struct mount *mount, fuse_req_t req)
 int mount_writable(const struct mount *mount)
 {
     return mount->read_only ? ERR_READ_ONLY : client_writable(mount->client);
+}
+
+int mount_may_change(fuse_req_t req)
+{
+    int code = mount_writable(mount_of(req));
+    return code ? code : fence_check(req);
 }
 
 int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat)

@@ -44,7 +44,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, enu
     }
     int code = check_name(parent, name);
     if (!code)
-        code = mount_writable(mount);
+        code = mount_may_change(req);
     if (!code)
         code = check_remove(req, znode_of(mount, parent), name);
     if (code) {
@@ -84,25 +84,27 @@ static void finish_rename(struct call *call, const struct result *result)
 
 /* Fills the operation; `to` holds the target's name without its tokens. */
 static int prepare_rename(fuse_req_t req, struct op_rename *rename, const char *to_name, unsigned flags,
-                          struct token_name *to)
+                          struct token_name *to, struct owning *owning)
 {
     struct mount *mount = mount_of(req);
     to->any = false;
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return ERR_INVALID;
-    int code = mount_writable(mount);
+    int code = mount_may_change(req);
     if (!code && mount->tokens && !(flags & RENAME_EXCHANGE))
         code = token_parse(to_name, to);
     if (code)
         return code;
     if (to->any) {
         rename->to.path = (struct bytes){to->name, to->len};
-        rename->lifetime = to->lifetime;
+        rename->lifetime = to->tokens.lifetime;
         if (!strcmp(to->name, CONTROL_NAME))
             return ERR_NOT_PERMITTED;
     }
     rename->flag = flags & RENAME_EXCHANGE ? RENAME_SWAP : flags & RENAME_NOREPLACE ? RENAME_NO_REPLACE : RENAME_PLAIN;
-    return strlen(to_name) > LIMIT_NAME_BYTES && !to->any ? ERR_NAME_TOO_LONG : ERR_OK;
+    if (!to->any)
+        return strlen(to_name) > LIMIT_NAME_BYTES ? ERR_NAME_TOO_LONG : ERR_OK;
+    return owner_find(req, &to->tokens, owning);
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
@@ -111,6 +113,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
     struct mount *mount = mount_of(req);
     struct request request = {.kind = OP_RENAME};
     struct token_name to;
+    struct owning owning = {0};
     if (mount_ghost(mount, req)) {
         ghost_rename(mount, req, parent, name, to_parent, to_name);
         return;
@@ -121,17 +124,18 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
     if (!code)
         code = check_name(to_parent, to_name);
     if (!code)
-        code = prepare_rename(req, &request.rename, to_name, flags, &to);
-    if (!code)
         code = check_remove(req, request.rename.from.id, name);
     if (!code)
         code = check_remove(req, request.rename.to.id, to_name);
+    if (!code)
+        code = prepare_rename(req, &request.rename, to_name, flags, &to, &owning);
     if (code) {
         reply_code(req, code);
         return;
     }
     struct call *call = call_new(req, finish_rename);
     call->parent = request.rename.to.id;
+    call->owning = owning;
     if (to.any)
         call_set_name(call, to_name);
     call_submit(call, &request);

@@ -5,6 +5,7 @@
 
 #include "fs/mount/access.h"
 #include "fs/mount/call.h"
+#include "fs/mount/fence.h"
 #include "fs/mount/handle.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
@@ -52,7 +53,7 @@ static int check(fuse_req_t req, uint64_t id, int to_set)
     struct mount *mount = mount_of(req);
     struct node_stat stat;
     int owner = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
-    int code = mount_writable(mount);
+    int code = mount_may_change(req);
     if (code || mount->kernel_permissions)
         return code;
     code = mount_stat(mount, id, &stat);
@@ -116,7 +117,9 @@ static int stage_size(fuse_req_t req, uint64_t fh, uint64_t size)
     struct handle *handle = handle_lock(mount_of(req), fh);
     if (!handle)
         return ERR_INVALID;
-    int code = handle_truncate(handle, size);
+    int code = fence_check(req);
+    if (!code)
+        code = handle_truncate(handle, size);
     handle->written |= !code;
     handle_unlock(handle);
     return code;

@@ -53,9 +53,32 @@ static int token_at(const char *at, size_t len, struct token *token)
     return ERR_OK;
 }
 
-/* What a token asks for; a second one of its kind is refused, as is a value where none belongs. */
-static int take(const struct token *token, struct lifetime *lifetime)
+/* A process number: digits alone, from 1. */
+static int take_owner(const struct token *token, bool by_policy, struct tokens *tokens)
 {
+    int64_t number = 0;
+    if (tokens->owner || (token->value != NULL) == by_policy || (token->value && !token->value_len))
+        return ERR_INVALID;
+    for (size_t i = 0; i < token->value_len; i++) {
+        if (!isdigit((unsigned char)token->value[i]))
+            return ERR_INVALID;
+        number = 10 * number + token->value[i] - '0';
+        if (number > INT32_MAX)
+            return ERR_INVALID;
+    }
+    if (!number && !by_policy)
+        return ERR_INVALID;
+    tokens->owner = true;
+    tokens->owner_number = (int32_t)number;
+    return ERR_OK;
+}
+
+/* What a token asks for; a second one of its kind is refused, as is a value where none belongs. */
+static int take(const struct token *token, bool by_policy, struct tokens *tokens)
+{
+    struct lifetime *lifetime = &tokens->lifetime;
+    if (token->word == WORD_OWNER)
+        return take_owner(token, by_policy, tokens);
     if (token->word == WORD_TTL) {
         if (!token->value || lifetime->ttl_ms)
             return ERR_INVALID;
@@ -72,18 +95,22 @@ static int take(const struct token *token, struct lifetime *lifetime)
     return ERR_OK;
 }
 
-/* ZooKeeper's modes exclude each other: a znode ends with its session, with its children or with time. */
-static bool conflicting(const struct lifetime *lifetime)
+/* ZooKeeper's modes exclude each other: a znode ends with its session, with its children or with time. One that ends
+ * with a process is the session's as well. */
+static int settle(struct tokens *tokens)
 {
-    return lifetime->ephemeral + lifetime->container + (lifetime->ttl_ms > 0) > 1;
+    struct lifetime *lifetime = &tokens->lifetime;
+    lifetime->ephemeral |= tokens->owner;
+    return lifetime->ephemeral + lifetime->container + (lifetime->ttl_ms > 0) > 1 ? ERR_INVALID : ERR_OK;
 }
 
 static int check_final(const struct token_name *to)
 {
-    size_t len = to->len + (to->lifetime.sequential ? SEQUENCE_DIGITS : 0);
+    bool sequential = to->tokens.lifetime.sequential;
+    size_t len = to->len + (sequential ? SEQUENCE_DIGITS : 0);
     if (len > LIMIT_NAME_BYTES)
         return ERR_NAME_TOO_LONG;
-    if (!len || (!to->lifetime.sequential && (!strcmp(to->name, ".") || !strcmp(to->name, ".."))))
+    if (!len || (!sequential && (!strcmp(to->name, ".") || !strcmp(to->name, ".."))))
         return ERR_INVALID;
     return ERR_OK;
 }
@@ -92,7 +119,7 @@ int token_parse(const char *name, struct token_name *to)
 {
     size_t left = strlen(name);
     to->any = false;
-    to->lifetime = (struct lifetime){0};
+    to->tokens = (struct tokens){0};
     to->len = 0;
     if (left >= sizeof to->name)
         return ERR_NAME_TOO_LONG;
@@ -101,9 +128,9 @@ int token_parse(const char *name, struct token_name *to)
         int code = token_at(name, left, &token);
         if (!code && token.word != WORD_NONE) {
             to->any = true;
-            code = take(&token, &to->lifetime);
+            code = take(&token, false, &to->tokens);
             if (token.word == WORD_SEQ)
-                to->lifetime.sequence_at = (uint32_t)to->len;
+                to->tokens.lifetime.sequence_at = (uint32_t)to->len;
         }
         if (code)
             return code;
@@ -114,33 +141,44 @@ int token_parse(const char *name, struct token_name *to)
         left -= step;
     }
     to->name[to->len] = 0;
-    return conflicting(&to->lifetime) ? ERR_INVALID : check_final(to);
+    int code = settle(&to->tokens);
+    return code ? code : check_final(to);
 }
 
-int token_policy(struct bytes policy, struct lifetime *lifetime)
+int token_policy(struct bytes policy, struct tokens *tokens)
 {
     const char *at = policy.at;
     size_t left = policy.len;
-    *lifetime = (struct lifetime){0};
+    *tokens = (struct tokens){0};
     while (left) {
         struct token token = {.len = 1};
         int code = ERR_OK;
         if (!isspace((unsigned char)*at)) {
             code = token_at(at, left, &token);
             if (!code)
-                code = token.word == WORD_NONE || token.word == WORD_SEQ ? ERR_INVALID : take(&token, lifetime);
+                code = token.word == WORD_NONE ? ERR_INVALID : take(&token, true, tokens);
         }
         if (code)
             return code;
         at += token.len;
         left -= token.len;
     }
-    return conflicting(lifetime) ? ERR_INVALID : ERR_OK;
+    return settle(tokens);
 }
 
-struct lifetime token_policy_for(struct lifetime policy, enum node_kind kind)
+int token_combine(struct tokens *tokens, size_t name_len, struct tokens policy, enum node_kind kind)
 {
-    if (kind != KIND_DIRECTORY)
-        policy.container = false;
-    return policy;
+    struct lifetime *lifetime = &tokens->lifetime;
+    bool lives = lifetime->ephemeral || lifetime->container || lifetime->ttl_ms;
+    bool sequential = lifetime->sequential;
+    uint32_t sequence_at = lifetime->sequence_at;
+    if (!lives)
+        *tokens = policy;
+    if (!lives && kind != KIND_DIRECTORY)
+        lifetime->container = false;
+    lifetime->sequential = sequential || policy.lifetime.sequential;
+    lifetime->sequence_at = sequential ? sequence_at : (uint32_t)name_len;
+    if (!lifetime->sequential)
+        lifetime->sequence_at = 0;
+    return lifetime->sequential && name_len + SEQUENCE_DIGITS > LIMIT_NAME_BYTES ? ERR_NAME_TOO_LONG : ERR_OK;
 }

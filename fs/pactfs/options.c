@@ -1,6 +1,7 @@
 #include "fs/pactfs/options.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,8 @@ static const char help[] =
     "  consistency=LEVEL      sequential (the default), or linearizable: every open waits for all that was done "
     "before\n"
     "  key=FILE               the cluster's mount.key\n"
+    "  lost=SIGNAL            also signal the processes that lost a lock or an ephemeral with the session (SIGTERM, "
+    "15 ...)\n"
     "  templates=off          take tokens such as {seq} in names literally\n"
     "  ro                     refuse every change\n"
     "Those of mount(8) that need nothing from a filesystem (noexec, noatime, _netdev ...) are taken as well.\n"
@@ -68,6 +71,20 @@ static bool read_choice(const char *name, const char *value, const char *no, con
     return !strcmp(value, yes);
 }
 
+/* A signal by name, with or without SIG, or by number. */
+static int read_signal(const char *name, const char *value)
+{
+    const char *word = strncmp(value, "SIG", 3) ? value : value + 3;
+    for (int number = 1; number < NSIG; number++) {
+        const char *its = sigabbrev_np(number);
+        char digits[16];
+        snprintf(digits, sizeof digits, "%d", number);
+        if ((its && !strcmp(word, its)) || !strcmp(value, digits))
+            return number;
+    }
+    usage_error("%s=%s: no such signal", name, value);
+}
+
 /* Our own options with a value. */
 static bool read_own(struct options *options, const char *name, const char *value)
 {
@@ -82,6 +99,8 @@ static bool read_own(struct options *options, const char *name, const char *valu
         mount->linearizable = read_choice(name, value, "sequential", "linearizable");
     else if (!strcmp(name, "templates"))
         mount->literal = !read_choice(name, value, "off", "on");
+    else if (!strcmp(name, "lost"))
+        mount->lost = read_signal(name, value);
     else if (!strcmp(name, "key"))
         options->key = value;
     else

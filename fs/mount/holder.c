@@ -1,0 +1,322 @@
+#include "fs/mount/holder.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "fs/mount/fence.h"
+#include "fs/mount/mount.h"
+#include "fs/mount/owner.h"
+#include "fs/mount/process.h"
+#include "fs/mount/record.h"
+
+enum {
+    IDLE = 64,       /* processes that hold nothing and are remembered: most will again */
+    DEATHS = 64,     /* taken in at once */
+    RETRY_MS = 50,   /* before what could not be removed is tried again */
+    SWEEP_MS = 1000, /* between looks at who of the fenced still lives */
+};
+
+struct holder {
+    uint64_t key;
+    pid_t pid, group;
+    int pidfd;      /* -1: it has died */
+    bool by_number; /* it is in `by_pid` */
+    uint64_t noted; /* process_now() when it was known to live */
+    unsigned count; /* of what it holds */
+    UT_hash_handle hh;
+    UT_hash_handle hh_pid;
+};
+
+struct holders {
+    struct mount *mount;
+    pthread_t thread;
+    bool running;
+    _Atomic bool stopping;
+    int epoll, wake;
+    pthread_mutex_t lock; /* of what is below */
+    uint64_t last_key;
+    size_t holding; /* of them, with a count */
+    struct holder *by_key, *by_pid;
+};
+
+/* --- the table, locked --- */
+
+static struct holder *find(struct holders *holders, uint64_t key)
+{
+    struct holder *holder;
+    HASH_FIND(hh, holders->by_key, &key, sizeof key, holder);
+    return holder;
+}
+
+static void take_number(struct holders *holders, struct holder *holder)
+{
+    if (holder->by_number)
+        HASH_DELETE(hh_pid, holders->by_pid, holder);
+    holder->by_number = false;
+}
+
+static void bury(struct holders *holders, struct holder *holder)
+{
+    take_number(holders, holder);
+    if (holder->pidfd >= 0)
+        close(holder->pidfd); /* and out of the epoll set */
+    holder->pidfd = -1;
+}
+
+static void forget(struct holders *holders, struct holder *holder)
+{
+    bury(holders, holder);
+    HASH_DELETE(hh, holders->by_key, holder);
+    if (holder->count)
+        holders->holding--;
+    free(holder);
+}
+
+/* The living process of that number: one that has died, and whose number may be another's now, is not it. */
+static struct holder *find_living(struct holders *holders, pid_t pid)
+{
+    struct holder *holder;
+    HASH_FIND(hh_pid, holders->by_pid, &pid, sizeof pid, holder);
+    if (holder && process_ended(holder->pidfd)) {
+        take_number(holders, holder);
+        holder = NULL;
+    }
+    return holder;
+}
+
+/* Takes the pidfd over. NULL: it has died, or too many are noted. */
+static struct holder *add(struct holders *holders, const struct process *process, int pidfd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = holders->last_key + 1};
+    if (holders->holding >= LIMIT_HOLDERS || process_ended(pidfd) ||
+        epoll_ctl(holders->epoll, EPOLL_CTL_ADD, pidfd, &event)) {
+        close(pidfd);
+        return NULL;
+    }
+    struct holder *holder = calloc(1, sizeof *holder);
+    assert(holder);
+    *holder = (struct holder){.key = ++holders->last_key,
+                              .pid = process->pid,
+                              .group = process->group,
+                              .pidfd = pidfd,
+                              .by_number = true,
+                              .noted = process_now()};
+    HASH_ADD(hh, holders->by_key, key, sizeof holder->key, holder);
+    HASH_ADD(hh_pid, holders->by_pid, pid, sizeof holder->pid, holder);
+    return holder;
+}
+
+static void count_up(struct holders *holders, struct holder *holder)
+{
+    if (holder->count++)
+        return;
+    holders->holding++;
+    record_add(holders->mount->record, &(struct record_holder){holder->key, holder->pid, holder->group, holder->noted});
+}
+
+static void count_down(struct holders *holders, struct holder *holder)
+{
+    if (!holder->count || --holder->count)
+        return;
+    holders->holding--;
+    record_remove(holders->mount->record, holder->key);
+    if (holder->pidfd < 0 || HASH_COUNT(holders->by_key) - holders->holding > IDLE)
+        forget(holders, holder);
+}
+
+/* --- noting --- */
+
+uint64_t holders_note_process(struct mount *mount, const struct process *process, int pidfd)
+{
+    struct holders *holders = mount->holders;
+    pthread_mutex_lock(&holders->lock);
+    struct holder *holder = find_living(holders, process->pid);
+    if (!holder)
+        holder = add(holders, process, pidfd);
+    else
+        close(pidfd);
+    if (holder)
+        count_up(holders, holder);
+    uint64_t key = holder ? holder->key : 0;
+    pthread_mutex_unlock(&holders->lock);
+    return key;
+}
+
+/* Most often the thread is its process's first, and that is known already. */
+static uint64_t note_known(struct holders *holders, pid_t pid)
+{
+    pthread_mutex_lock(&holders->lock);
+    struct holder *holder = find_living(holders, pid);
+    if (holder)
+        count_up(holders, holder);
+    uint64_t key = holder ? holder->key : 0;
+    pthread_mutex_unlock(&holders->lock);
+    return key;
+}
+
+uint64_t holders_note(struct mount *mount, pid_t tid)
+{
+    struct process process;
+    uint64_t key = tid > 0 ? note_known(mount->holders, tid) : 0;
+    if (key || tid <= 0 || !process_read(tid, &process))
+        return key;
+    int pidfd = process_open(process.pid);
+    return pidfd < 0 ? 0 : holders_note_process(mount, &process, pidfd);
+}
+
+void holders_drop(struct mount *mount, uint64_t key)
+{
+    struct holders *holders = mount->holders;
+    if (!key)
+        return;
+    pthread_mutex_lock(&holders->lock);
+    struct holder *holder = find(holders, key);
+    if (holder)
+        count_down(holders, holder);
+    pthread_mutex_unlock(&holders->lock);
+}
+
+bool holders_alive(struct mount *mount, uint64_t key)
+{
+    struct holders *holders = mount->holders;
+    pthread_mutex_lock(&holders->lock);
+    const struct holder *holder = find(holders, key);
+    bool alive = holder && holder->pidfd >= 0 && !process_ended(holder->pidfd);
+    pthread_mutex_unlock(&holders->lock);
+    return alive;
+}
+
+uint64_t holders_count(struct mount *mount)
+{
+    struct holders *holders = mount->holders;
+    pthread_mutex_lock(&holders->lock);
+    uint64_t count = holders->holding;
+    pthread_mutex_unlock(&holders->lock);
+    return count;
+}
+
+uint64_t holders_new_key(struct mount *mount)
+{
+    struct holders *holders = mount->holders;
+    pthread_mutex_lock(&holders->lock);
+    uint64_t key = ++holders->last_key;
+    pthread_mutex_unlock(&holders->lock);
+    return key;
+}
+
+/* --- the end of a session --- */
+
+void holders_lose(struct mount *mount)
+{
+    struct holders *holders = mount->holders;
+    struct holder *holder, *next;
+    pthread_mutex_lock(&holders->lock);
+    struct fenced *lost = calloc(holders->holding + 1, sizeof *lost);
+    size_t count = 0;
+    assert(lost);
+    HASH_ITER(hh, holders->by_key, holder, next)
+    {
+        if (holder->count) { /* its pidfd goes over */
+            lost[count++] = (struct fenced){holder->key, holder->pid, holder->group, holder->pidfd};
+            if (holder->pidfd >= 0)
+                epoll_ctl(holders->epoll, EPOLL_CTL_DEL, holder->pidfd, NULL);
+            take_number(holders, holder);
+            holder->pidfd = -1;
+        }
+        forget(holders, holder);
+    }
+    pthread_mutex_unlock(&holders->lock);
+    fence_add(mount, lost, count);
+    free(lost);
+}
+
+/* --- the thread --- */
+
+static void died(struct holders *holders, uint64_t key)
+{
+    pthread_mutex_lock(&holders->lock);
+    struct holder *holder = find(holders, key);
+    bool holds = holder && holder->count;
+    if (holds)
+        bury(holders, holder);
+    else if (holder)
+        forget(holders, holder);
+    pthread_mutex_unlock(&holders->lock);
+    if (holds)
+        owners_bury(holders->mount, key);
+}
+
+static void *watch(void *arg)
+{
+    struct holders *holders = arg;
+    struct epoll_event events[DEATHS];
+    eventfd_t woken;
+    pthread_setname_np(pthread_self(), "pact-holders");
+    while (!atomic_load(&holders->stopping)) {
+        int wait_ms = owners_retry(holders->mount) ? RETRY_MS : fence_sweep(holders->mount) ? SWEEP_MS : -1;
+        int count = epoll_wait(holders->epoll, events, DEATHS, wait_ms);
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.u64)
+                died(holders, events[i].data.u64);
+            else
+                eventfd_read(holders->wake, &woken);
+        }
+    }
+    return NULL;
+}
+
+void holders_wake(struct mount *mount)
+{
+    eventfd_write(mount->holders->wake, 1);
+}
+
+struct holders *holders_new(struct mount *mount)
+{
+    struct holders *holders = calloc(1, sizeof *holders);
+    struct epoll_event event = {.events = EPOLLIN};
+    if (!holders)
+        return NULL;
+    holders->mount = mount;
+    holders->epoll = epoll_create1(EPOLL_CLOEXEC);
+    holders->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_mutex_init(&holders->lock, NULL);
+    if (holders->epoll >= 0 && holders->wake >= 0 && !epoll_ctl(holders->epoll, EPOLL_CTL_ADD, holders->wake, &event))
+        return holders;
+    holders_free(holders);
+    return NULL;
+}
+
+int holders_start(struct holders *holders)
+{
+    holders->running = !pthread_create(&holders->thread, NULL, watch, holders);
+    return holders->running ? ERR_OK : ERR_TOO_MANY;
+}
+
+void holders_stop(struct holders *holders)
+{
+    if (!holders || !holders->running)
+        return;
+    atomic_store(&holders->stopping, true);
+    eventfd_write(holders->wake, 1);
+    pthread_join(holders->thread, NULL);
+    holders->running = false;
+}
+
+void holders_free(struct holders *holders)
+{
+    struct holder *holder, *next;
+    if (!holders)
+        return;
+    HASH_ITER(hh, holders->by_key, holder, next) forget(holders, holder);
+    if (holders->epoll >= 0)
+        close(holders->epoll);
+    if (holders->wake >= 0)
+        close(holders->wake);
+    pthread_mutex_destroy(&holders->lock);
+    free(holders);
+}

@@ -1,0 +1,338 @@
+#include "fs/mount/owner.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "fs/mount/closing.h"
+#include "fs/mount/holder.h"
+#include "fs/mount/process.h"
+
+enum { RETRY_MS = 50 };
+
+/* A znode that hangs on a process. */
+struct owned {
+    uint64_t id;
+    uint64_t key;        /* of the holder, counted once for this */
+    struct owner *owner; /* whose death ends it; NULL: it only counts */
+    bool in_flight;      /* its removal is under way */
+    bool alone;          /* a removal together with others was refused */
+    struct owned *prev, *next;
+    UT_hash_handle hh;
+};
+
+/* A process whose death ends znodes. */
+struct owner {
+    uint64_t key;
+    bool dead;
+    struct owned *nodes; /* never empty */
+    UT_hash_handle hh;
+};
+
+struct owners {
+    pthread_mutex_t lock;
+    struct owned *nodes;
+    struct owner *owners;
+    uint64_t retry_ms; /* 0: nothing is to be tried again */
+};
+
+/* A removal under way. */
+struct removal {
+    struct mount *mount;
+    size_t count;
+    uint64_t ids[LIMIT_MULTI_OPS];
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+struct owners *owners_new(void)
+{
+    struct owners *owners = calloc(1, sizeof *owners);
+    if (owners)
+        pthread_mutex_init(&owners->lock, NULL);
+    return owners;
+}
+
+/* --- the tables, locked --- */
+
+static struct owned *find(struct owners *owners, uint64_t id)
+{
+    struct owned *owned;
+    HASH_FIND(hh, owners->nodes, &id, sizeof id, owned);
+    return owned;
+}
+
+static struct owner *find_owner(struct owners *owners, uint64_t key)
+{
+    struct owner *owner;
+    HASH_FIND(hh, owners->owners, &key, sizeof key, owner);
+    return owner;
+}
+
+static void add(struct owners *owners, const struct owning *owning, uint64_t id)
+{
+    struct owned *owned = calloc(1, sizeof *owned);
+    assert(owned);
+    *owned = (struct owned){.id = id, .key = owning->key};
+    HASH_ADD(hh, owners->nodes, id, sizeof owned->id, owned);
+    if (!owning->dies)
+        return;
+    owned->owner = find_owner(owners, owning->key);
+    if (!owned->owner) {
+        owned->owner = calloc(1, sizeof *owned->owner);
+        assert(owned->owner);
+        owned->owner->key = owning->key;
+        HASH_ADD(hh, owners->owners, key, sizeof owned->owner->key, owned->owner);
+    }
+    DL_APPEND(owned->owner->nodes, owned);
+}
+
+/* The key it counted for: to be dropped without the lock. */
+static uint64_t take_out(struct owners *owners, struct owned *owned)
+{
+    struct owner *owner = owned->owner;
+    uint64_t key = owned->key;
+    HASH_DELETE(hh, owners->nodes, owned);
+    if (owner)
+        DL_DELETE(owner->nodes, owned);
+    if (owner && !owner->nodes) {
+        HASH_DELETE(hh, owners->owners, owner);
+        free(owner);
+    }
+    free(owned);
+    return key;
+}
+
+static void clear(struct owners *owners)
+{
+    struct owned *owned, *next;
+    HASH_ITER(hh, owners->nodes, owned, next) take_out(owners, owned);
+    owners->retry_ms = 0;
+}
+
+void owners_free(struct owners *owners)
+{
+    if (!owners)
+        return;
+    clear(owners);
+    pthread_mutex_destroy(&owners->lock);
+    free(owners);
+}
+
+static void forget(struct mount *mount, uint64_t id)
+{
+    struct owners *owners = mount->owners;
+    pthread_mutex_lock(&owners->lock);
+    struct owned *owned = find(owners, id);
+    uint64_t key = owned ? take_out(owners, owned) : 0;
+    pthread_mutex_unlock(&owners->lock);
+    holders_drop(mount, key);
+}
+
+/* --- removing what the dead owned --- */
+
+static struct request remove_request(uint64_t id)
+{
+    return (struct request){
+        .kind = OP_DELETE,
+        .delete = {.at = {.id = id}, .type = DELETE_ANY, .version = NO_VERSION_CHECK, .expect_id = id}};
+}
+
+/* What was refused stays, and is tried again: alone, if one of several may have been the reason. */
+static void put_back(struct owners *owners, const struct removal *removal, bool alone)
+{
+    for (size_t i = 0; i < removal->count; i++) {
+        struct owned *owned = find(owners, removal->ids[i]);
+        if (!owned)
+            continue;
+        owned->in_flight = false;
+        owned->alone = owned->alone || alone;
+    }
+    owners->retry_ms = now_ms() + (alone ? 0 : RETRY_MS);
+}
+
+/* Nodes that were removed were taken out when the tree changed. */
+static void finish_removal(void *arg, const struct result *result)
+{
+    struct removal *removal = arg;
+    struct mount *mount = removal->mount;
+    if (result->code == ERR_NO_NODE && removal->count == 1) {
+        forget(mount, removal->ids[0]);
+    } else if (result->code) {
+        bool alone = result->code == ERR_NO_NODE;
+        pthread_mutex_lock(&mount->owners->lock);
+        put_back(mount->owners, removal, alone);
+        pthread_mutex_unlock(&mount->owners->lock);
+        holders_wake(mount);
+    }
+    free(removal);
+}
+
+static void submit(struct mount *mount, struct removal *removal)
+{
+    struct request *ops = calloc(removal->count, sizeof *ops);
+    assert(ops);
+    for (size_t i = 0; i < removal->count; i++)
+        ops[i] = remove_request(removal->ids[i]);
+    struct request multi = {.kind = OP_MULTI, .multi = {ops, removal->count}};
+    removal->mount = mount;
+    client_submit(mount->client, removal->count == 1 ? &ops[0] : &multi, finish_removal, removal);
+    free(ops);
+}
+
+/* Takes up to a transaction's worth of what is to be removed; false: nothing. */
+static bool collect(struct owner *owner, struct removal *removal)
+{
+    struct owned *owned;
+    DL_FOREACH(owner->nodes, owned)
+    {
+        if (owned->in_flight || (owned->alone && removal->count))
+            continue;
+        owned->in_flight = true;
+        removal->ids[removal->count++] = owned->id;
+        if (owned->alone || removal->count == LIMIT_MULTI_OPS)
+            break;
+    }
+    return removal->count > 0;
+}
+
+/* A transaction for one of the dead, of which something is left; false: none, or what was refused comes first. */
+static bool remove_some(struct mount *mount)
+{
+    struct owners *owners = mount->owners;
+    struct owner *owner, *next;
+    struct removal *removal = calloc(1, sizeof *removal);
+    bool some = false;
+    assert(removal);
+    pthread_mutex_lock(&owners->lock);
+    HASH_ITER(hh, owners->owners, owner, next)
+    {
+        some = !owners->retry_ms && owner->dead && collect(owner, removal);
+        if (some)
+            break;
+    }
+    pthread_mutex_unlock(&owners->lock);
+    if (some)
+        submit(mount, removal);
+    else
+        free(removal);
+    return some;
+}
+
+void owners_bury(struct mount *mount, uint64_t key)
+{
+    struct owners *owners = mount->owners;
+    pthread_mutex_lock(&owners->lock);
+    struct owner *owner = find_owner(owners, key);
+    if (owner)
+        owner->dead = true;
+    pthread_mutex_unlock(&owners->lock);
+    while (owner && remove_some(mount))
+        continue;
+}
+
+bool owners_retry(struct mount *mount)
+{
+    struct owners *owners = mount->owners;
+    pthread_mutex_lock(&owners->lock);
+    bool waits = owners->retry_ms, due = waits && owners->retry_ms <= now_ms();
+    if (due)
+        owners->retry_ms = 0;
+    pthread_mutex_unlock(&owners->lock);
+    while (due && remove_some(mount))
+        continue;
+    pthread_mutex_lock(&owners->lock);
+    waits = owners->retry_ms;
+    pthread_mutex_unlock(&owners->lock);
+    return waits;
+}
+
+/* --- from creates and renames --- */
+
+int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *owning)
+{
+    struct mount *mount = mount_of(req);
+    pid_t tid = fuse_req_ctx(req)->pid, pid;
+    int pidfd;
+    owning->dies = tokens->owner;
+    if (!tokens->lifetime.ephemeral)
+        return ERR_OK;
+    if (!tokens->owner_number) {
+        owning->key = holders_note(mount, tid);
+        return owning->key || !tokens->owner ? ERR_OK : ERR_TOO_MANY;
+    }
+    struct process process;
+    int code = process_open_ancestor(tid, tokens->owner_number, &pid, &pidfd);
+    if (code)
+        return code;
+    if (!process_read(pid, &process) || process_ended(pidfd)) {
+        close(pidfd);
+        return ERR_INVALID;
+    }
+    owning->key = holders_note_process(mount, &process, pidfd);
+    return owning->key ? ERR_OK : ERR_TOO_MANY;
+}
+
+/* Whether the request gave life to a znode, which is there still. */
+static bool gave_life(struct mount *mount, const struct owning *owning, const struct result *result)
+{
+    struct node_stat stat;
+    return !result->code && result->id && !mount_stat(mount, result->id, &stat) && stat.ephemeral_owner &&
+           (!owning->makes || stat.czxid == result->zxid);
+}
+
+/* A node that a rename gave to another process, or that became a plain ephemeral, hangs on that alone. */
+void owner_settle(struct mount *mount, struct owning *owning, const struct result *result)
+{
+    struct owners *owners = mount->owners;
+    uint64_t id = result->id, key = owning->key, old_key = 0;
+    if (!key)
+        return;
+    owning->key = 0;
+    if (!gave_life(mount, owning, result)) {
+        holders_drop(mount, key);
+        return;
+    }
+    pthread_mutex_lock(&owners->lock);
+    struct owned *old = find(owners, id);
+    if (old)
+        old_key = take_out(owners, old);
+    add(owners, &(struct owning){.key = key, .dies = owning->dies}, id);
+    pthread_mutex_unlock(&owners->lock);
+    holders_drop(mount, old_key);
+    if (owning->dies && !holders_alive(mount, key))
+        owners_bury(mount, key);
+}
+
+/* --- from the client thread --- */
+
+void owners_changed(struct mount *mount, const struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->list[i].kind == CHANGE_DELETE)
+            forget(mount, changes->list[i].id);
+}
+
+void owners_lose(struct mount *mount)
+{
+    pthread_mutex_lock(&mount->owners->lock);
+    clear(mount->owners);
+    pthread_mutex_unlock(&mount->owners->lock);
+}
+
+uint64_t owners_count(struct mount *mount)
+{
+    pthread_mutex_lock(&mount->owners->lock);
+    uint64_t count = HASH_COUNT(mount->owners->nodes);
+    pthread_mutex_unlock(&mount->owners->lock);
+    return count;
+}

@@ -1,0 +1,45 @@
+/* owner.h - ephemerals and the processes they hang on: `{owner=PID}`, `{owner}`, and who made a plain `{ephemeral}`.
+ *
+ * To the replicas all of them are ephemerals of the session. This mount holds a pidfd on each owner and removes what a
+ * dead one owned, all of it in one transaction, by id, so that a node made anew is never hit; what is refused for lack
+ * of a quorum is tried again until the session ends. The processes count as holders (holder.h): they are fenced when
+ * the session is lost. */
+#ifndef PACT_OWNER_H
+#define PACT_OWNER_H
+
+#include "fs/mount/mount.h"
+#include "fs/mount/token.h"
+
+struct owners;
+struct owners *owners_new(void);
+void owners_free(struct owners *owners);
+
+/* A create (or rename) under way: the process that its node will hang on. Zeroed: none. */
+struct owning {
+    uint64_t key; /* of the holder; 0: nobody is noted */
+    bool dies;    /* the node goes when the process dies */
+    bool makes;   /* a create, which may find that the file is there */
+};
+
+/* In the handler, before the request is submitted, so that no death is missed. ERR_OK; NOT_PERMITTED (`{owner=PID}` of
+ * neither the caller nor an ancestor of it), INVALID (no such process), TOO_MANY. */
+int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *owning);
+/* What became of it. In the client thread, or in the handler's if the request was
+ * refused at once. If the process has died meanwhile, the node is removed. */
+void owner_settle(struct mount *mount, struct owning *owning, const struct result *result);
+
+/* --- from the client thread --- */
+
+void owners_changed(struct mount *mount, const struct changes *changes);
+void owners_lose(struct mount *mount); /* with the session all is gone */
+
+/* --- from the holders' thread --- */
+
+/* A holder has died: what it owned is removed. */
+void owners_bury(struct mount *mount, uint64_t key);
+/* Tries again what was refused; whether something is left to be tried. */
+bool owners_retry(struct mount *mount);
+
+uint64_t owners_count(struct mount *mount); /* znodes that hang on a process */
+
+#endif
