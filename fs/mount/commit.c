@@ -5,8 +5,8 @@
 
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
-#include "fs/mount/fence.h"
 #include "fs/mount/inode.h"
+#include "fs/mount/lock.h"
 #include "fs/mount/log.h"
 #include "fs/mount/ops.h"
 
@@ -45,10 +45,28 @@ static void finish_commit(struct call *call, const struct result *result)
         reply_code(call->req, code);
 }
 
+/* The last close of a writer; then its process's POSIX locks go. */
+static void finish_flush(struct call *call, const struct result *result)
+{
+    struct locks *locks = call->mount->locks;
+    uint64_t id = call->handle->id;
+    int code = end_commit(call, result);
+    handle_unref(call->handle);
+    locks_flush(locks, id, call->fi.lock_owner, call->req, code);
+}
+
+static void finish_unlock(struct call *call, const struct result *result)
+{
+    int code = end_commit(call, result);
+    handle_unref(call->handle);
+    locks_unlock(call->mount->locks, &call->unlock, call->req, code);
+}
+
 /* Takes a released handle apart; nobody else has its fh any more. */
 static void end_release(struct handle *handle, fuse_req_t req)
 {
     struct mount *mount = handle->mount;
+    locks_release(mount->locks, handle);
     handle_relock(handle);
     if (handle->discarded || handle->error)
         commit_abandon(handle);
@@ -86,10 +104,7 @@ static void commit_removed(struct handle *handle, struct data *last, const struc
 /* Why a commit can't even be tried. */
 static int refusal(const struct handle *handle)
 {
-    if (handle->error)
-        return handle->error;
-    bool fenced = handle->staged.tgid && fence_holds(handle->mount, handle->staged.tgid);
-    return fenced || handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
+    return handle->error ? handle->error : handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
 }
 
 static void submit_data(struct handle *handle, struct call *call, const struct edit *append)
@@ -132,10 +147,8 @@ static void submit_control(struct handle *handle, struct call *call)
 }
 
 /* Commits what a handle owes, which is locked and counted: both are taken over. `written`: of an append, else -1. */
-static void begin_commit(struct handle *handle, fuse_req_t req, const struct edit *append, int written,
-                         void (*finish)(struct call *call, const struct result *result))
+static void begin(struct handle *handle, struct call *call, const struct edit *append, int written)
 {
-    struct call *call = call_new(req, finish);
     struct data *last = NULL;
     int code = refusal(handle);
     bool removed = !code && files_removed(handle->mount->files, handle->file, &last);
@@ -158,8 +171,21 @@ static void begin_commit(struct handle *handle, fuse_req_t req, const struct edi
         handle_discard(handle);
     handle->in_flight++;
     pthread_mutex_unlock(&handle->lock);
-    finish(call, &(struct result){.code = code});
+    call->finish(call, &(struct result){.code = code});
     call_free(call);
+}
+
+static void begin_commit(struct handle *handle, fuse_req_t req, const struct edit *append, int written,
+                         void (*finish)(struct call *call, const struct result *result))
+{
+    begin(handle, call_new(req, finish), append, written);
+}
+
+void commit_then_unlock(struct handle *handle, fuse_req_t req, const struct op_unlock *op)
+{
+    struct call *call = call_new(req, finish_unlock);
+    call->unlock = *op;
+    begin(handle, call, NULL, -1);
 }
 
 void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t len)
@@ -199,7 +225,9 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     if (handle_owes(handle))
         closing = closing_judge(handle->staged.tgid, fuse_req_ctx(req)->pid, ino, mount->device);
     if (closing == CLOSING_COMMIT && handle->written) {
-        begin_commit(handle, req, NULL, -1, finish_commit);
+        struct call *call = call_new(req, finish_flush);
+        call->fi = *fi;
+        begin(handle, call, NULL, -1);
         return;
     }
     if (closing == CLOSING_COMMIT)
@@ -209,8 +237,9 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         handle->discarded = true;
     }
     int code = handle->error;
+    uint64_t id = handle->id;
     handle_unlock(handle);
-    reply_code(req, code);
+    locks_flush(mount->locks, id, fi->lock_owner, req, code);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

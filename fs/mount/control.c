@@ -8,11 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "fs/mount/fence.h"
-#include "fs/mount/holder.h"
 #include "fs/mount/inode.h"
+#include "fs/mount/lock.h"
 #include "fs/mount/ops.h"
-#include "fs/mount/owner.h"
 #include "fs/mount/token.h"
 
 #define CONTROL_BIT   (1ull << 63)
@@ -43,9 +41,10 @@ static const struct {
     mode_t mode;
     bool root_only;
 } files[CONTROL_END] = {
-    [CONTROL_STAT] = {"stat", 0444, false},      [CONTROL_CHILDREN] = {"children", 0644, false},
-    [CONTROL_QUOTA] = {"quota", 0644, false},    [CONTROL_DATA] = {"data", 0666, false},
-    [CONTROL_SESSION] = {"session", 0444, true}, [CONTROL_ENSEMBLE] = {"ensemble", 0444, true},
+    [CONTROL_STAT] = {"stat", 0444, false},        [CONTROL_CHILDREN] = {"children", 0644, false},
+    [CONTROL_QUOTA] = {"quota", 0644, false},      [CONTROL_DATA] = {"data", 0666, false},
+    [CONTROL_LOCKS] = {"locks", 0444, false},      [CONTROL_SESSION] = {"session", 0444, true},
+    [CONTROL_ENSEMBLE] = {"ensemble", 0444, true},
 };
 
 bool control_writable(enum control kind)
@@ -129,13 +128,6 @@ static void say_events(struct mount *mount, struct text *text)
         info.overflows, info.failed);
 }
 
-/* Who would be fenced if the session were lost, and who was. */
-static void say_holders(struct mount *mount, struct text *text)
-{
-    say(text, "owned %" PRIu64 "\nholders %" PRIu64 "\nfenced %" PRIu64 "\n", owners_count(mount),
-        holders_count(mount), fence_count(mount));
-}
-
 static void say_session(struct mount *mount, struct text *text)
 {
     struct client_info info;
@@ -144,7 +136,6 @@ static void say_session(struct mount *mount, struct text *text)
         info.session_timeout_ms);
     say(text, "remaining_ms %" PRId64 "\nop_timeout_ms %" PRIu32 "\nin_flight %" PRIu64 "\n", info.remaining_ms,
         info.op_timeout_ms, info.in_flight);
-    say_holders(mount, text);
     say_events(mount, text);
 }
 
@@ -204,6 +195,8 @@ int control_text(struct mount *mount, fuse_ino_t ino, struct data **data)
     enum control kind = control_kind(ino);
     struct text text = {.len = 0};
     struct node_stat stat;
+    if (kind == CONTROL_LOCKS)
+        return locks_text(mount, control_id(ino), data);
     const struct state *state = client_lock(mount->client);
     const struct node *node = state_node(state, control_id(ino));
     if (node) {
@@ -299,7 +292,7 @@ static struct bytes trim(const char *text)
 int control_request(enum control kind, uint64_t id, const struct data *text, char room[CONTROL_TEXT_BYTES],
                     struct request *request)
 {
-    struct tokens tokens;
+    struct lifetime lifetime;
     size_t len = data_size(text);
     if (len >= CONTROL_TEXT_BYTES)
         return ERR_INVALID;
@@ -314,7 +307,7 @@ int control_request(enum control kind, uint64_t id, const struct data *text, cha
     *request = (struct request){.kind = OP_SET_POLICY, .set_policy = {.at = {.id = id}, .policy = trim(room)}};
     if (request->set_policy.policy.len > LIMIT_POLICY_BYTES)
         return ERR_INVALID;
-    return token_policy(request->set_policy.policy, &tokens);
+    return token_policy(request->set_policy.policy, &lifetime);
 }
 
 int control_check(enum control kind, const struct data *text)

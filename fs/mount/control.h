@@ -12,6 +12,7 @@ enum control {
     CONTROL_CHILDREN,
     CONTROL_QUOTA,
     CONTROL_DATA,
+    CONTROL_LOCKS,
     CONTROL_SESSION, /* this and the next: only in the mount's root */
     CONTROL_ENSEMBLE,
     CONTROL_END,

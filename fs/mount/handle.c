@@ -185,7 +185,8 @@ struct data *handle_read_from(struct handle *handle, uint64_t offset)
 {
     if (handle->stage.open)
         return handle->stage.view;
-    if (!handle->in_flight && (offset != handle->next || handle->at_end))
+    bool anew = atomic_exchange(&handle->locked_anew, false);
+    if (!handle->in_flight && (offset != handle->next || handle->at_end || anew))
         move_on(handle);
     return handle->version;
 }
@@ -215,7 +216,8 @@ static bool quota_allows(struct handle *handle, uint64_t growth)
 
 bool handle_lost(const struct handle *handle)
 {
-    return handle->session && handle->session != atomic_load(&handle->mount->own_session);
+    bool staged_before = handle->session && handle->session != atomic_load(&handle->mount->own_session);
+    return staged_before || atomic_load(&handle->lock_lost);
 }
 
 /* What can be known beforehand fails here, at write(2): shells do not see close() fail. */

@@ -31,6 +31,10 @@ struct handle {
     uint64_t next;        /* the offset after the last read */
     bool at_end;          /* the last read found the end: the next one moves on */
 
+    /* Locks. */
+    _Atomic bool locked_anew; /* one was taken since the last read: that moves on, too */
+    _Atomic bool lock_lost;   /* one was lost with its session: nothing is written or locked through it any more */
+
     /* Writing. */
     bool writable;
     bool unborn;    /* created here and not committed yet: closing makes it visible to all */
@@ -75,7 +79,7 @@ void handle_has_read(struct handle *handle, uint64_t offset, size_t len);
 /* Stages. ERR_OK, TOO_BIG, NO_SPACE (LIMIT_STAGED_BYTES), QUOTA, SESSION_EXPIRED, or why nothing can be written. */
 int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t len);
 int handle_truncate(struct handle *handle, uint64_t size);
-/* Whether what it staged or created was lost with its session. */
+/* Whether what it staged, created or held locked was lost with its session. */
 bool handle_lost(const struct handle *handle);
 /* Why `len` more bytes, for a size of `size`, can't be staged; ERR_OK if they can. */
 int handle_may_stage(struct handle *handle, const struct data *base, uint64_t size, uint64_t len);

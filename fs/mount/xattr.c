@@ -33,6 +33,7 @@ static const struct {
     FIELD("id", id),
 };
 enum { VIRTUALS = sizeof virtuals / sizeof *virtuals };
+#define LOCK_ZXID VIRTUAL "lock_zxid" /* not of the stat, and so after them */
 
 static bool has_prefix(const char *name, const char *prefix)
 {
@@ -40,8 +41,13 @@ static bool has_prefix(const char *name, const char *prefix)
 }
 
 /* The value of a virtual attribute as decimal text; its length, 0 if there is none of that name. */
-static size_t virtual_value(const struct node_stat *stat, const char *name, char to[32])
+static size_t virtual_value(struct mount *mount, const struct node_stat *stat, const char *name, char to[32])
 {
+    if (!strcmp(name, LOCK_ZXID)) {
+        uint64_t zxid = state_lock_zxid(client_lock(mount->client), stat->id);
+        client_unlock(mount->client);
+        return (size_t)snprintf(to, 32, "%" PRIu64, zxid);
+    }
     for (size_t i = 0; i < VIRTUALS; i++) {
         uint64_t value = 0;
         if (strcmp(name, virtuals[i].name))
@@ -83,7 +89,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
         return;
     }
     if (has_prefix(name, VIRTUAL)) {
-        size_t len = virtual_value(&stat, name, text);
+        size_t len = virtual_value(mount, &stat, name, text);
         if (len)
             reply_bytes(req, text, len, size);
         else
@@ -110,9 +116,10 @@ static size_t list_names(const struct node *node, char *to)
 {
     struct bytes name, value;
     size_t len = 0;
-    for (size_t i = 0; i < VIRTUALS; i++) {
-        memcpy(to + len, virtuals[i].name, strlen(virtuals[i].name) + 1);
-        len += strlen(virtuals[i].name) + 1;
+    for (size_t i = 0; i <= VIRTUALS; i++) {
+        const char *its = i < VIRTUALS ? virtuals[i].name : LOCK_ZXID;
+        memcpy(to + len, its, strlen(its) + 1);
+        len += strlen(its) + 1;
     }
     for (size_t i = 0; node_xattr_at(node, i, &name, &value) && len + name.len + 1 <= LIST_BYTES; i++) {
         memcpy(to + len, name.at, name.len);
@@ -153,7 +160,7 @@ static int check_change(fuse_req_t req, fuse_ino_t ino, const char *name)
         return ERR_NOT_SUPPORTED;
     if (has_prefix(name, VIRTUAL) || control_is(ino))
         return ERR_NOT_PERMITTED;
-    int code = mount_may_change(req);
+    int code = mount_writable(mount_of(req));
     if (!code)
         code = find(req, ino, &stat);
     return code ? code : access_check(req, &stat, W_OK);

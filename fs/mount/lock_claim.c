@@ -1,0 +1,115 @@
+/* What the open descriptions of this mount hold: to know what a close has to give up, and what an expiry has lost. */
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "fs/mount/lock_internal.h"
+
+struct lock_node *lock_node_find(struct locks *locks, uint64_t id)
+{
+    struct lock_node *node;
+    HASH_FIND(hh, locks->nodes, &id, sizeof id, node);
+    return node;
+}
+
+struct lock_node *lock_node_get(struct locks *locks, uint64_t id)
+{
+    struct lock_node *node = lock_node_find(locks, id);
+    if (node)
+        return node;
+    node = calloc(1, sizeof *node);
+    assert(node);
+    node->id = id;
+    HASH_ADD(hh, locks->nodes, id, sizeof node->id, node);
+    return node;
+}
+
+void lock_node_drop(struct locks *locks, struct lock_node *node)
+{
+    if (!node || node->claims || node->waits)
+        return;
+    HASH_DEL(locks->nodes, node);
+    free(node);
+}
+
+struct claim *claim_get(struct lock_node *node, struct handle *handle, const struct op_lock *op)
+{
+    struct claim *claim;
+    DL_FOREACH(node->claims, claim)
+    {
+        if (claim->handle == handle && claim->space == op->space && claim->owner == op->owner)
+            return claim;
+    }
+    claim = calloc(1, sizeof *claim);
+    assert(claim);
+    *claim = (struct claim){.handle = handle, .space = op->space, .owner = op->owner, .pid = (pid_t)op->pid};
+    DL_APPEND(node->claims, claim);
+    return claim;
+}
+
+void claim_trim(struct locks *locks, struct claim *claim)
+{
+    if (!claim || claim->held || claim->waits)
+        return;
+    struct lock_node *node = lock_node_find(locks, claim->handle->id);
+    DL_DELETE(node->claims, claim);
+    free(claim);
+    lock_node_drop(locks, node);
+}
+
+void claim_set(struct locks *locks, struct claim *claim, bool held)
+{
+    if (!claim)
+        return;
+    claim->held = held;
+    if (held)
+        atomic_store(&claim->handle->locked_anew, true);
+    claim_trim(locks, claim);
+}
+
+/* Whether the tree shows a lock of this claim. */
+static bool holds(struct locks *locks, const struct claim *claim)
+{
+    struct mount *mount = locks->mount;
+    uint64_t session = atomic_load(&mount->own_session);
+    struct lock_info info;
+    bool found = false;
+    const struct state *state = client_lock(mount->client);
+    for (size_t i = 0; !found && state_lock_at(state, claim->handle->id, i, &info) && !info.waiting; i++)
+        found = info.session == session && info.space == claim->space && info.owner == claim->owner &&
+                info.handle == claim->handle->fh;
+    client_unlock(mount->client);
+    return found;
+}
+
+/* Whether an unlock leaves nothing of what it concerns. */
+static bool takes_all(const struct op_unlock *op)
+{
+    return op->scope != UNLOCK_RANGE || (op->start == 0 && op->end >= INT64_MAX);
+}
+
+void claims_unlocked(struct locks *locks, const struct op_unlock *op)
+{
+    struct lock_node *node = lock_node_find(locks, op->id);
+    struct claim *claim = node ? node->claims : NULL, *next;
+    for (; claim; claim = next) {
+        next = claim->next;
+        if (claim->space != op->space || claim->owner != op->owner || !claim->held)
+            continue;
+        if (takes_all(op) || !holds(locks, claim))
+            claim_set(locks, claim, false);
+    }
+}
+
+bool claims_posix(struct locks *locks, uint64_t id, uint64_t owner)
+{
+    struct lock_node *node = lock_node_find(locks, id);
+    const struct claim *claim;
+    if (node)
+        DL_FOREACH(node->claims, claim)
+        {
+            if (claim->space == LOCK_POSIX && claim->owner == owner && claim->held)
+                return true;
+        }
+    return false;
+}

@@ -1,0 +1,126 @@
+/* lock_internal.h - what the parts of the mount's locks share.
+ *
+ * Invariants:
+ *  1. Each request for a lock is answered once, by whoever takes `req` out of its wait, under the mutex.
+ *  2. A lock that was asked for and whose caller was told of a failure is given up as soon as it is known.
+ *  3. What a description may hold has a claim, from before the request is submitted until nothing is left.
+ *  4. An unlock is tried again until the state machine has taken it or the session is over; and never after the same
+ *     owner was granted a new lock.
+ *  5. Nothing is submitted and nobody is answered under the mutex.
+ *
+ *  a wait    entered by                         req   left by
+ *  asked     submitted                          yes   the result: held, refused: answered; LOCK_WAITS: queued
+ *  queued    LOCK_WAITS                         yes   CHANGE_LOCK names it: answered
+ *  kept      a signal, from either; EINTR       no    the same request again: as before, or answered if granted
+ *                                                     meanwhile; LOCK_KEEP_MS over, its handle closed: withdrawn
+ *  withdrawn                                    no    its result, if that is not known; what it got is given up */
+#ifndef PACT_LOCKS_INTERNAL_H
+#define PACT_LOCKS_INTERNAL_H
+
+#include <pthread.h>
+#include <uthash.h>
+
+#include "fs/mount/lock.h"
+
+/* What an open description may hold on its znode, for one owner. */
+struct claim {
+    struct handle *handle; /* open: RELEASE takes its claims away first */
+    enum lock_space space;
+    uint64_t owner;
+    pid_t pid;
+    bool held;
+    unsigned waits; /* of this claim */
+    struct claim *prev, *next;
+};
+
+struct wait {
+    struct locks *locks;
+    struct op_lock op;   /* without the command */
+    struct claim *claim; /* NULL: its handle was closed */
+    fuse_req_t req;      /* NULL: nobody is to be answered now */
+    uint64_t lock;       /* its name; 0: not known yet */
+    uint64_t ticket;
+    uint64_t until_ms; /* kept until then; 0: not kept */
+    int code;          /* ended while nobody was to be answered: ERR_OK, it is held; LOCK_WAITS: it has not ended */
+    bool withdrawn;    /* nobody wants it any more */
+    bool interrupted;  /* while a handler was at work on it */
+    bool listed;
+    unsigned refs; /* the list's, the request's, and that of a handler at work on it */
+    struct wait *prev, *next;
+};
+
+/* A znode on which this mount holds locks or waits for some. */
+struct lock_node {
+    uint64_t id;
+    struct claim *claims;
+    struct wait *waits;
+    UT_hash_handle hh;
+};
+
+struct release {
+    struct locks *locks;
+    struct op_unlock op;
+    struct op_lock of; /* what was asked for; id 0: nothing more is to be looked for */
+    bool in_flight;
+    fuse_req_t req; /* answered with `code`; may be NULL */
+    int code;
+    struct release *prev, *next;
+};
+
+struct locks {
+    struct mount *mount;
+    pthread_mutex_t mutex;
+    pthread_cond_t moved; /* something is kept or to be tried again */
+    struct lock_node *nodes;
+    struct release *releases; /* not done yet, in order */
+    pthread_t thread;
+    bool stopping;
+};
+
+uint64_t locks_now_ms(void);
+
+/* --- lock_claim.c: under the mutex --- */
+
+struct lock_node *lock_node_find(struct locks *locks, uint64_t id);
+struct lock_node *lock_node_get(struct locks *locks, uint64_t id); /* never NULL */
+void lock_node_drop(struct locks *locks, struct lock_node *node);  /* if nothing is left of it; NULL is allowed */
+struct claim *claim_get(struct lock_node *node, struct handle *handle, const struct op_lock *op);
+void claim_set(struct locks *locks, struct claim *claim, bool held); /* NULL is allowed; the claim may be gone */
+void claim_trim(struct locks *locks, struct claim *claim);           /* takes away a claim to nothing */
+/* After an OWNER or RANGE unlock that was carried out, in the client thread. */
+void claims_unlocked(struct locks *locks, const struct op_unlock *op);
+/* Whether a process's file table holds POSIX locks there. */
+bool claims_posix(struct locks *locks, uint64_t id, uint64_t owner);
+
+/* --- lock_wait.c --- */
+
+/* Takes a request for a lock to its end. `op` is checked; its command is borrowed. */
+void lock_ask(struct locks *locks, struct handle *handle, fuse_req_t req, const struct op_lock *op);
+/* Withdraws what has been kept until now; returns when the next is due, UINT64_MAX: nothing is kept. */
+uint64_t waits_run(struct locks *locks, uint64_t now_ms);
+/* Withdraws the POSIX locks that are kept for a process that closes a descriptor. */
+void waits_withdraw(struct locks *locks, uint64_t id, uint64_t owner);
+/* Under the mutex: a handle is closed. Whether it waited for anything. */
+bool waits_close(struct locks *locks, struct lock_node *node, uint64_t fh);
+/* Ends all of them: ESTALE. */
+void waits_end(struct locks *locks);
+/* Whether a lock of that name is waited for here. */
+bool waits_know(struct locks *locks, uint64_t id, uint64_t lock);
+
+/* --- lock_release.c --- */
+
+/* Submits an unlock that must not be lost. `of` (or NULL): what was asked for. Of a WAITER it is given up if it was
+ * granted meanwhile; of other scopes it may wait, under a name that is not known. `req` (or NULL) is answered with
+ * `code` when the unlock is done, or is to be tried again. */
+void lock_give_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, fuse_req_t req, int code);
+/* What gives up a lock that was granted. */
+struct op_unlock lock_unlock_of(const struct op_lock *op);
+/* Tries again what failed: on one znode, or all (0). */
+void releases_run(struct locks *locks, uint64_t id);
+/* The rest is called under the mutex. */
+bool releases_wait(const struct locks *locks); /* whether something is to be tried again */
+/* What is granted now must not be taken away by an older unlock. */
+void releases_supersede(struct locks *locks, const struct op_lock *op);
+void releases_forget(struct locks *locks); /* those that are to be tried again: their session is lost */
+
+#endif

@@ -1,0 +1,161 @@
+/* Unlocks. Whoever gave a lock up may be gone, and the cluster without a quorum: so they are remembered until the
+ * state machine has taken them or the session is over. */
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "fs/mount/lock_internal.h"
+
+struct op_unlock lock_unlock_of(const struct op_lock *op)
+{
+    return (struct op_unlock){.id = op->id,
+                              .scope = op->space == LOCK_FLOCK ? UNLOCK_OWNER : UNLOCK_RANGE,
+                              .space = op->space,
+                              .owner = op->owner,
+                              .start = op->start,
+                              .end = op->end};
+}
+
+/* The name of a lock of this mount that is what was asked for; 0: there is none. */
+static uint64_t find_lock(struct locks *locks, const struct op_lock *op, bool waiting)
+{
+    struct mount *mount = locks->mount;
+    uint64_t session = atomic_load(&mount->own_session), name = 0;
+    struct lock_info info;
+    const struct state *state = client_lock(mount->client);
+    for (size_t i = 0; !name && state_lock_at(state, op->id, i, &info); i++)
+        if (info.waiting == waiting && info.session == session && info.space == op->space && info.owner == op->owner &&
+            info.handle == op->handle && info.exclusive == op->exclusive && info.start == op->start &&
+            info.end == op->end)
+            name = info.lock;
+    client_unlock(mount->client);
+    return name;
+}
+
+/* After an unlock: what is still to be given up of what was asked for. */
+static void follow_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, int code)
+{
+    struct op_unlock more = {.id = of->id, .scope = UNLOCK_WAITER};
+    struct lock_info info;
+    if (op->scope != UNLOCK_WAITER) {
+        more.lock = find_lock(locks, of, true);
+        if (more.lock && !waits_know(locks, of->id, more.lock))
+            lock_give_up(locks, &more, of, NULL, ERR_OK);
+        return;
+    }
+    if (code != ERR_NO_NODE)
+        return;
+    const struct state *state = client_lock(locks->mount->client);
+    bool granted = state_lock_named(state, op->id, op->lock, &info) && !info.waiting;
+    client_unlock(locks->mount->client);
+    more = lock_unlock_of(of);
+    if (granted)
+        lock_give_up(locks, &more, NULL, NULL, ERR_OK);
+}
+
+/* Whether the state machine has certainly not taken it, or perhaps not. */
+static bool failed(int code)
+{
+    return code == ERR_NO_QUORUM || code == ERR_TOO_MANY || code == ERR_OUTCOME_UNKNOWN;
+}
+
+static void released(void *arg, const struct result *result)
+{
+    struct release *release = arg;
+    struct locks *locks = release->locks;
+    pthread_mutex_lock(&locks->mutex);
+    struct release copy = *release;
+    bool again = failed(result->code) && !locks->stopping;
+    release->req = NULL;
+    release->in_flight = false;
+    if (!again)
+        DL_DELETE(locks->releases, release);
+    if (!again && (copy.op.scope == UNLOCK_OWNER || copy.op.scope == UNLOCK_RANGE))
+        claims_unlocked(locks, &copy.op);
+    pthread_cond_signal(&locks->moved);
+    pthread_mutex_unlock(&locks->mutex);
+    if (!again)
+        free(release);
+    if (copy.req)
+        reply_code(copy.req, result->code == ERR_NO_LOCKS ? ERR_NO_LOCKS : copy.code);
+    if (!again && copy.of.id)
+        follow_up(locks, &copy.op, &copy.of, result->code);
+}
+
+/* It is marked as in flight; it may be gone on return. */
+static void submit(struct release *release)
+{
+    struct request request = {.kind = OP_UNLOCK, .unlock = release->op};
+    client_submit(release->locks->mount->client, &request, released, release);
+}
+
+void lock_give_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, fuse_req_t req, int code)
+{
+    struct release *release = calloc(1, sizeof *release);
+    assert(release);
+    *release = (struct release){.locks = locks, .op = *op, .req = req, .code = code, .in_flight = true};
+    if (of) {
+        release->of = *of;
+        release->of.command = (struct bytes){0};
+    }
+    pthread_mutex_lock(&locks->mutex);
+    DL_APPEND(locks->releases, release);
+    pthread_mutex_unlock(&locks->mutex);
+    submit(release);
+}
+
+void releases_run(struct locks *locks, uint64_t id)
+{
+    struct release *release;
+    do {
+        pthread_mutex_lock(&locks->mutex);
+        DL_FOREACH(locks->releases, release)
+        {
+            if (!release->in_flight && (!id || release->op.id == id))
+                break;
+        }
+        if (release)
+            release->in_flight = true;
+        pthread_mutex_unlock(&locks->mutex);
+        if (release)
+            submit(release);
+    } while (release && !mount_writable(locks->mount));
+}
+
+bool releases_wait(const struct locks *locks)
+{
+    const struct release *release;
+    DL_FOREACH(locks->releases, release)
+    {
+        if (!release->in_flight)
+            return true;
+    }
+    return false;
+}
+
+void releases_supersede(struct locks *locks, const struct op_lock *op)
+{
+    struct release *release, *next;
+    DL_FOREACH_SAFE(locks->releases, release, next)
+    {
+        const struct op_unlock *old = &release->op;
+        bool of_owner = old->scope == UNLOCK_OWNER || old->scope == UNLOCK_RANGE;
+        if (release->in_flight || !of_owner || old->id != op->id || old->space != op->space ||
+            old->owner != op->owner || old->start > op->end || op->start > old->end)
+            continue;
+        DL_DELETE(locks->releases, release);
+        free(release);
+    }
+}
+
+void releases_forget(struct locks *locks)
+{
+    struct release *release, *next;
+    DL_FOREACH_SAFE(locks->releases, release, next)
+    {
+        if (release->in_flight)
+            continue;
+        DL_DELETE(locks->releases, release);
+        free(release);
+    }
+}

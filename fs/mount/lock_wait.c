@@ -1,0 +1,434 @@
+/* Requests for locks, from the kernel's request to its answer; and what is kept of one that a signal ended. */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "fs/mount/lock_internal.h"
+
+/* --- under the mutex --- */
+
+static void unref(struct wait *wait)
+{
+    if (!--wait->refs)
+        free(wait);
+}
+
+static struct wait *wait_new(struct locks *locks, struct handle *handle, const struct op_lock *op)
+{
+    struct lock_node *node = lock_node_get(locks, op->id);
+    struct wait *wait = calloc(1, sizeof *wait);
+    assert(wait);
+    *wait = (struct wait){.locks = locks,
+                          .op = *op,
+                          .claim = claim_get(node, handle, op),
+                          .code = ERR_LOCK_WAITS,
+                          .listed = true,
+                          .refs = 1};
+    wait->op.command = (struct bytes){0};
+    wait->claim->waits++;
+    DL_APPEND(node->waits, wait);
+    return wait;
+}
+
+static void leave_claim(struct wait *wait)
+{
+    struct claim *claim = wait->claim;
+    wait->claim = NULL;
+    if (claim) {
+        claim->waits--;
+        claim_trim(wait->locks, claim);
+    }
+}
+
+static void unlist(struct wait *wait)
+{
+    struct locks *locks = wait->locks;
+    if (!wait->listed)
+        return;
+    struct lock_node *node = lock_node_find(locks, wait->op.id);
+    wait->listed = false;
+    DL_DELETE(node->waits, wait);
+    leave_claim(wait);
+    lock_node_drop(locks, lock_node_find(locks, wait->op.id));
+    unref(wait);
+}
+
+static void keep(struct wait *wait)
+{
+    wait->until_ms = locks_now_ms() + LOCK_KEEP_MS;
+    pthread_cond_signal(&wait->locks->moved);
+}
+
+static struct wait *find_named(struct locks *locks, uint64_t id, uint64_t lock)
+{
+    struct lock_node *node = lock_node_find(locks, id);
+    struct wait *wait = NULL;
+    if (node)
+        DL_SEARCH_SCALAR(node->waits, wait, lock, lock);
+    return wait;
+}
+
+bool waits_know(struct locks *locks, uint64_t id, uint64_t lock)
+{
+    pthread_mutex_lock(&locks->mutex);
+    bool known = find_named(locks, id, lock);
+    pthread_mutex_unlock(&locks->mutex);
+    return known;
+}
+
+/* --- answers --- */
+
+static void answer(fuse_req_t req, int code)
+{
+    if (!req)
+        return;
+    fuse_req_interrupt_func(req, NULL, NULL); /* waits for an on_interrupt at work */
+    reply_inode_code(req, code);
+}
+
+/* Gives up what was granted, or may have been, to somebody who was told of a failure. */
+static void give_up_granted(struct locks *locks, const struct op_lock *op, bool closed, bool unknown)
+{
+    struct op_unlock unlock = lock_unlock_of(op);
+    if (closed)
+        unlock = (struct op_unlock){.id = op->id, .scope = UNLOCK_HANDLE, .handle = op->handle};
+    lock_give_up(locks, &unlock, unknown && !closed ? op : NULL, NULL, ERR_OK);
+}
+
+static void give_up_waiter(struct locks *locks, const struct op_lock *op, uint64_t lock)
+{
+    struct op_unlock unlock = {.id = op->id, .scope = UNLOCK_WAITER, .lock = lock};
+    lock_give_up(locks, &unlock, op, NULL, ERR_OK);
+}
+
+/* What became of a lock is known: its result, its grant, or that it is gone. The caller has a count of the wait. */
+static void settle(struct wait *wait, uint64_t lock, int code)
+{
+    struct locks *locks = wait->locks;
+    fuse_req_t req = NULL;
+    pthread_mutex_lock(&locks->mutex);
+    bool closed = !wait->claim, withdrawn = wait->withdrawn, waits = code == ERR_LOCK_WAITS;
+    wait->lock = lock;
+    wait->code = code;
+    if (!waits) {
+        req = wait->req;
+        wait->req = NULL;
+    }
+    if (code == ERR_OK && !withdrawn)
+        releases_supersede(locks, &wait->op);
+    if (!withdrawn && (code == ERR_OK || (waits && wait->op.space == LOCK_FLOCK)))
+        claim_set(locks, wait->claim, !waits); /* a flock that has to wait has given up the old one */
+    if (withdrawn || req || (code && !waits))
+        unlist(wait);
+    pthread_mutex_unlock(&locks->mutex);
+    answer(req, code);
+    if (withdrawn && waits)
+        give_up_waiter(locks, &wait->op, lock);
+    else if (code == ERR_OUTCOME_UNKNOWN || (withdrawn && !code))
+        give_up_granted(locks, &wait->op, closed, code);
+}
+
+/* What the tree says of a lock that was told to wait. */
+static int look(struct locks *locks, uint64_t id, uint64_t lock)
+{
+    struct lock_info info;
+    const struct state *state = client_lock(locks->mount->client);
+    bool there = state_lock_named(state, id, lock, &info);
+    client_unlock(locks->mount->client);
+    return !there ? ERR_SESSION_EXPIRED : info.waiting ? ERR_LOCK_WAITS : ERR_OK;
+}
+
+static void finish(void *arg, const struct result *result)
+{
+    struct wait *wait = arg;
+    struct locks *locks = wait->locks;
+    bool waits = result->code == ERR_LOCK_WAITS;
+    settle(wait, result->zxid, waits ? look(locks, wait->op.id, result->zxid) : result->code);
+    pthread_mutex_lock(&locks->mutex);
+    unref(wait);
+    pthread_mutex_unlock(&locks->mutex);
+}
+
+/* --- asking --- */
+
+/* A signal: answered at once, as the kernel waits for that even when it kills. */
+static void on_interrupt(fuse_req_t req, void *arg)
+{
+    struct wait *wait = arg;
+    struct locks *locks = wait->locks;
+    pthread_mutex_lock(&locks->mutex);
+    bool mine = wait->req == req;
+    if (mine) {
+        wait->req = NULL;
+        keep(wait);
+    } else {
+        wait->interrupted = true;
+    }
+    pthread_mutex_unlock(&locks->mutex);
+    if (mine)
+        fuse_reply_err(req, EINTR);
+}
+
+static bool same(const struct op_lock *a, const struct op_lock *b)
+{
+    return a->space == b->space && a->exclusive == b->exclusive && a->wait == b->wait && a->owner == b->owner &&
+           a->handle == b->handle && a->start == b->start && a->end == b->end;
+}
+
+/* The same request, kept for a moment since a signal ended it: it goes on where it was. Else a new one. Counted. */
+static struct wait *begin(struct locks *locks, struct handle *handle, const struct op_lock *op, bool *is_new)
+{
+    struct wait *wait = NULL;
+    pthread_mutex_lock(&locks->mutex);
+    struct lock_node *node = lock_node_find(locks, op->id);
+    if (node)
+        DL_FOREACH(node->waits, wait)
+        {
+            if (wait->until_ms && same(&wait->op, op))
+                break;
+        }
+    *is_new = !wait;
+    if (!wait)
+        wait = wait_new(locks, handle, op);
+    wait->until_ms = 0;
+    wait->interrupted = false;
+    wait->refs++;
+    pthread_mutex_unlock(&locks->mutex);
+    return wait;
+}
+
+/* From now on the wait answers this request. False: it has been answered, there was no need to wait. */
+static bool attach(struct wait *wait, fuse_req_t req, bool is_new)
+{
+    struct locks *locks = wait->locks;
+    fuse_req_interrupt_func(req, on_interrupt, wait);
+    pthread_mutex_lock(&locks->mutex);
+    int code = wait->code;
+    bool interrupted = wait->interrupted;
+    if (interrupted && !is_new && wait->listed)
+        keep(wait);
+    else if (interrupted || code != ERR_LOCK_WAITS)
+        unlist(wait);
+    else
+        wait->req = req;
+    pthread_mutex_unlock(&locks->mutex);
+    if (interrupted || code != ERR_LOCK_WAITS)
+        answer(req, interrupted ? ERR_INTERRUPTED : code);
+    return !interrupted && code == ERR_LOCK_WAITS;
+}
+
+static void submit(struct wait *wait, const struct op_lock *op)
+{
+    struct locks *locks = wait->locks;
+    struct request request = {.kind = OP_LOCK, .lock = *op};
+    pthread_mutex_lock(&locks->mutex);
+    wait->refs++;
+    pthread_mutex_unlock(&locks->mutex);
+    releases_run(locks, op->id); /* an older unlock goes first */
+    uint64_t ticket = client_submit(locks->mount->client, &request, finish, wait);
+    pthread_mutex_lock(&locks->mutex);
+    wait->ticket = ticket;
+    pthread_mutex_unlock(&locks->mutex);
+}
+
+void lock_ask(struct locks *locks, struct handle *handle, fuse_req_t req, const struct op_lock *op)
+{
+    bool is_new;
+    struct wait *wait = begin(locks, handle, op, &is_new);
+    if (attach(wait, req, is_new) && is_new)
+        submit(wait, op);
+    pthread_mutex_lock(&locks->mutex);
+    unref(wait);
+    pthread_mutex_unlock(&locks->mutex);
+}
+
+/* --- what is kept --- */
+
+/* Nobody has asked again. With the mutex held, which is released. */
+static void withdraw(struct wait *wait)
+{
+    struct locks *locks = wait->locks;
+    bool granted = wait->code == ERR_OK;
+    wait->withdrawn = true;
+    wait->until_ms = 0;
+    wait->refs++;
+    uint64_t lock = wait->lock, ticket = wait->ticket;
+    if (lock)
+        unlist(wait);
+    pthread_mutex_unlock(&locks->mutex);
+    if (granted)
+        give_up_granted(locks, &wait->op, false, false);
+    else if (lock)
+        give_up_waiter(locks, &wait->op, lock);
+    else if (ticket)
+        client_withdraw(locks->mount->client, ticket); /* else its result will show what is to be given up */
+    pthread_mutex_lock(&locks->mutex);
+    unref(wait);
+    pthread_mutex_unlock(&locks->mutex);
+}
+
+/* The first one kept until `until_ms` at most, and when the next is due. */
+static struct wait *find_kept(struct locks *locks, uint64_t until_ms, uint64_t *next_ms)
+{
+    struct lock_node *node, *following;
+    struct wait *wait;
+    *next_ms = UINT64_MAX;
+    HASH_ITER(hh, locks->nodes, node, following)
+    {
+        DL_FOREACH(node->waits, wait)
+        {
+            if (wait->until_ms && wait->until_ms <= until_ms)
+                return wait;
+            if (wait->until_ms && wait->until_ms < *next_ms)
+                *next_ms = wait->until_ms;
+        }
+    }
+    return NULL;
+}
+
+uint64_t waits_run(struct locks *locks, uint64_t now_ms)
+{
+    struct wait *wait;
+    uint64_t next_ms;
+    pthread_mutex_lock(&locks->mutex);
+    while ((wait = find_kept(locks, now_ms, &next_ms))) {
+        withdraw(wait);
+        pthread_mutex_lock(&locks->mutex);
+    }
+    pthread_mutex_unlock(&locks->mutex);
+    return next_ms;
+}
+
+/* One that is kept for the owner of POSIX locks. */
+static struct wait *find_owned(struct locks *locks, uint64_t id, uint64_t owner)
+{
+    struct lock_node *node = lock_node_find(locks, id);
+    struct wait *wait;
+    if (node)
+        DL_FOREACH(node->waits, wait)
+        {
+            if (wait->until_ms && wait->op.space == LOCK_POSIX && wait->op.owner == owner)
+                return wait;
+        }
+    return NULL;
+}
+
+void waits_withdraw(struct locks *locks, uint64_t id, uint64_t owner)
+{
+    struct wait *wait;
+    pthread_mutex_lock(&locks->mutex);
+    while ((wait = find_owned(locks, id, owner))) {
+        withdraw(wait);
+        pthread_mutex_lock(&locks->mutex);
+    }
+    pthread_mutex_unlock(&locks->mutex);
+}
+
+bool waits_close(struct locks *locks, struct lock_node *node, uint64_t fh)
+{
+    struct wait *wait, *next;
+    bool any = false;
+    (void)locks;
+    for (wait = node->waits; wait; wait = next) {
+        next = wait->next;
+        if (wait->op.handle != fh)
+            continue;
+        any = true;
+        wait->withdrawn = true;
+        wait->until_ms = 0;
+        if (wait->lock)
+            unlist(wait); /* the handle's unlock ends it */
+        else
+            leave_claim(wait); /* its result is still to come */
+    }
+    return any;
+}
+
+/* --- what the client tells --- */
+
+static void settle_named(struct locks *locks, uint64_t id, uint64_t lock, int code)
+{
+    pthread_mutex_lock(&locks->mutex);
+    struct wait *wait = find_named(locks, id, lock);
+    if (wait)
+        wait->refs++;
+    pthread_mutex_unlock(&locks->mutex);
+    if (!wait)
+        return;
+    settle(wait, lock, code);
+    pthread_mutex_lock(&locks->mutex);
+    unref(wait);
+    pthread_mutex_unlock(&locks->mutex);
+}
+
+void locks_changed(struct locks *locks, const struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->list[i].kind == CHANGE_LOCK && changes->list[i].lock)
+            settle_named(locks, changes->list[i].id, changes->list[i].lock, ERR_OK);
+}
+
+/* All that is waited for, as names, in an array that the caller frees. */
+static struct op_unlock *names(struct locks *locks, size_t *count)
+{
+    struct lock_node *node, *following;
+    struct wait *wait;
+    struct op_unlock *list = NULL;
+    *count = 0;
+    pthread_mutex_lock(&locks->mutex);
+    HASH_ITER(hh, locks->nodes, node, following)
+    {
+        DL_FOREACH(node->waits, wait)
+        {
+            if (!wait->lock || wait->code != ERR_LOCK_WAITS)
+                continue;
+            list = realloc(list, (*count + 1) * sizeof *list);
+            assert(list);
+            list[(*count)++] = (struct op_unlock){.id = node->id, .lock = wait->lock};
+        }
+    }
+    pthread_mutex_unlock(&locks->mutex);
+    return list;
+}
+
+void locks_resynced(struct locks *locks)
+{
+    size_t count;
+    struct op_unlock *list = names(locks, &count);
+    for (size_t i = 0; i < count; i++) {
+        int code = look(locks, list[i].id, list[i].lock);
+        if (code != ERR_LOCK_WAITS)
+            settle_named(locks, list[i].id, list[i].lock, code);
+    }
+    free(list);
+}
+
+/* Any one of all; counted. */
+static struct wait *take_any(struct locks *locks)
+{
+    struct wait *wait = NULL;
+    pthread_mutex_lock(&locks->mutex);
+    struct lock_node *node, *following;
+    HASH_ITER(hh, locks->nodes, node, following)
+    {
+        if (!wait && node->waits)
+            wait = node->waits;
+    }
+    if (wait)
+        wait->refs++;
+    pthread_mutex_unlock(&locks->mutex);
+    return wait;
+}
+
+void waits_end(struct locks *locks)
+{
+    struct wait *wait;
+    while ((wait = take_any(locks))) {
+        settle(wait, 0, ERR_SESSION_EXPIRED);
+        pthread_mutex_lock(&locks->mutex);
+        unlist(wait);
+        unref(wait);
+        pthread_mutex_unlock(&locks->mutex);
+    }
+}
