@@ -4,6 +4,7 @@
 #define PACT_CALL_H
 
 #include "fs/mount/mount.h"
+#include "fs/mount/owner.h"
 
 struct handle;
 
@@ -21,7 +22,9 @@ struct call {
     uint64_t parent;
     char *name;
     int finish_value;
+    struct owning owning; /* of a create: the process that the new znode hangs on */
     bool was_unborn;
+    bool answered;           /* finish has been called */
     struct op_lock lock;     /* F_GETLK */
     struct op_unlock unlock; /* to be done after a commit */
 
@@ -35,7 +38,8 @@ struct call *call_new(fuse_req_t req, void (*finish)(struct call *call, const st
 void call_set_name(struct call *call, const char *name);
 void call_free(struct call *call); /* one that was not submitted */
 
-/* Each takes the call over; it may be gone on return, and req with it. */
+/* Each takes the call over; it may be gone on return, and req with it. A fenced caller's request is refused
+ * (SESSION_EXPIRED), and one that was looked at before the session was lost never goes under the next. */
 void call_submit(struct call *call, const struct request *request);
 void call_sync(struct call *call); /* finish comes when this mount shows all that was committed before */
 

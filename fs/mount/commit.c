@@ -5,6 +5,7 @@
 
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
+#include "fs/mount/fence.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/lock.h"
 #include "fs/mount/log.h"
@@ -104,7 +105,10 @@ static void commit_removed(struct handle *handle, struct data *last, const struc
 /* Why a commit can't even be tried. */
 static int refusal(const struct handle *handle)
 {
-    return handle->error ? handle->error : handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
+    if (handle->error)
+        return handle->error;
+    bool fenced = handle->staged.tgid && fence_holds(handle->mount, handle->staged.tgid);
+    return fenced || handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
 }
 
 static void submit_data(struct handle *handle, struct call *call, const struct edit *append)

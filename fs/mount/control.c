@@ -8,9 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/mount/fence.h"
+#include "fs/mount/holder.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/lock.h"
 #include "fs/mount/ops.h"
+#include "fs/mount/owner.h"
 #include "fs/mount/token.h"
 
 #define CONTROL_BIT   (1ull << 63)
@@ -128,6 +131,13 @@ static void say_events(struct mount *mount, struct text *text)
         info.overflows, info.failed);
 }
 
+/* Who would be fenced if the session were lost, and who was. */
+static void say_holders(struct mount *mount, struct text *text)
+{
+    say(text, "owned %" PRIu64 "\nholders %" PRIu64 "\nfenced %" PRIu64 "\n", owners_count(mount),
+        holders_count(mount), fence_count(mount));
+}
+
 static void say_session(struct mount *mount, struct text *text)
 {
     struct client_info info;
@@ -136,6 +146,7 @@ static void say_session(struct mount *mount, struct text *text)
         info.session_timeout_ms);
     say(text, "remaining_ms %" PRId64 "\nop_timeout_ms %" PRIu32 "\nin_flight %" PRIu64 "\n", info.remaining_ms,
         info.op_timeout_ms, info.in_flight);
+    say_holders(mount, text);
     say_events(mount, text);
 }
 
@@ -292,7 +303,7 @@ static struct bytes trim(const char *text)
 int control_request(enum control kind, uint64_t id, const struct data *text, char room[CONTROL_TEXT_BYTES],
                     struct request *request)
 {
-    struct lifetime lifetime;
+    struct tokens tokens;
     size_t len = data_size(text);
     if (len >= CONTROL_TEXT_BYTES)
         return ERR_INVALID;
@@ -307,7 +318,7 @@ int control_request(enum control kind, uint64_t id, const struct data *text, cha
     *request = (struct request){.kind = OP_SET_POLICY, .set_policy = {.at = {.id = id}, .policy = trim(room)}};
     if (request->set_policy.policy.len > LIMIT_POLICY_BYTES)
         return ERR_INVALID;
-    return token_policy(request->set_policy.policy, &lifetime);
+    return token_policy(request->set_policy.policy, &tokens);
 }
 
 int control_check(enum control kind, const struct data *text)

@@ -32,6 +32,10 @@ struct mount {
     struct locks *locks;           /* advisory locks: lock.h */
     struct found *found;           /* files just looked up: found.h */
     struct templates *templates;   /* names with tokens, for a moment after the create: template.h */
+    struct holders *holders;       /* processes that hold something: holder.h */
+    struct owners *owners;         /* ephemerals that hang on processes: owner.h */
+    struct fence *fence;           /* processes that lost something: fence.h */
+    struct record *record;         /* of all that, for the next pactfs here: record.h */
     struct ghosts *_Atomic ghosts; /* NULL until the mount answers */
     _Atomic uint64_t staged_bytes; /* of all handles together; at most LIMIT_STAGED_BYTES */
     dev_t device;                  /* st_dev of the mount; 0 until it answers */
@@ -46,6 +50,9 @@ struct mount *mount_of(fuse_req_t req);
 bool mount_ghost(struct mount *mount, fuse_req_t req);
 /* Whether a modifying call would be refused now: ERR_OK, READ_ONLY, NO_QUORUM or SESSION_EXPIRED. */
 int mount_writable(const struct mount *mount);
+/* The same for this caller: SESSION_EXPIRED as well, if it is fenced (fence.h). What it then submits by call_submit
+ * goes under the session that was looked at, or not at all. */
+int mount_may_change(fuse_req_t req);
 
 /* A znode's stat, by its id, as the tree is now. ERR_OK or ERR_NO_NODE. */
 int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat);

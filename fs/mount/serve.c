@@ -17,13 +17,18 @@
 #include <unistd.h>
 
 #include "fs/mount/control.h"
+#include "fs/mount/fence.h"
 #include "fs/mount/file.h"
+#include "fs/mount/former.h"
 #include "fs/mount/found.h"
 #include "fs/mount/handle.h"
+#include "fs/mount/holder.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/lock.h"
 #include "fs/mount/log.h"
 #include "fs/mount/ops.h"
+#include "fs/mount/owner.h"
+#include "fs/mount/record.h"
 #include "fs/mount/template.h"
 
 enum {
@@ -57,6 +62,7 @@ static void on_changes(void *arg, const struct changes *changes)
     struct ghosts *ghosts = atomic_load(&mount->ghosts);
     files_changed(mount, changes);
     drop_changed_pages(mount, changes);
+    owners_changed(mount, changes);
     locks_changed(mount->locks, changes);
     if (ghosts)
         ghosts_announce(ghosts, changes);
@@ -71,10 +77,30 @@ static void on_resync(void *arg, const struct state *before)
     state_diff(before, client_lock(mount->client), &changes);
     client_unlock(mount->client);
     drop_changed_pages(mount, &changes);
+    owners_changed(mount, &changes);
     locks_resynced(mount->locks);
     if (ghosts)
         ghosts_announce_difference(ghosts, &changes);
     changes_free(&changes);
+}
+
+/* Who held something is fenced before anything else: the next session begins when all this is done. */
+static void lose_session(struct mount *mount)
+{
+    atomic_store(&mount->own_session, 0);
+    holders_lose(mount);
+    owners_lose(mount);
+    locks_expired(mount->locks);
+    log_line("the session was lost; a new one is being made");
+}
+
+static void begin_session(struct mount *mount, uint64_t session)
+{
+    struct client_identity identity;
+    client_identity(mount->client, &identity);
+    if (identity.session == session)
+        record_begin(mount->record, &identity);
+    atomic_store(&mount->own_session, session);
 }
 
 static void on_state(void *arg, enum client_state state, uint64_t session)
@@ -84,12 +110,10 @@ static void on_state(void *arg, enum client_state state, uint64_t session)
     struct ghosts *ghosts = atomic_load(&mount->ghosts);
     if (atomic_load(&serving->stopping))
         return;
-    if (state == CLIENT_CONNECTED || state == CLIENT_EXPIRED)
-        atomic_store(&mount->own_session, state == CLIENT_CONNECTED ? session : 0);
-    if (state == CLIENT_EXPIRED)
-        locks_expired(mount->locks);
-    if (state == CLIENT_EXPIRED)
-        log_line("the session was lost; a new one is being made");
+    if (state == CLIENT_CONNECTED)
+        begin_session(mount, session);
+    else if (state == CLIENT_EXPIRED)
+        lose_session(mount);
     if (ghosts) {
         ghosts_touch_virtual(ghosts, control_ino(CONTROL_SESSION, mount->root));
         ghosts_touch_virtual(ghosts, control_ino(CONTROL_ENSEMBLE, mount->root));
@@ -280,6 +304,7 @@ static int open_client(struct serving *serving, char *text, size_t text_len)
         .keys = options->keys,
         .session_timeout_ms = options->session_timeout_ms,
         .op_timeout_ms = options->op_timeout_ms,
+        .former = record_former(serving->mount.record),
         .events =
             {.arg = serving, .changes = on_changes, .resync = on_resync, .state = on_state, .progress = on_progress},
     };
@@ -312,7 +337,7 @@ static int find_root(struct serving *serving, char *text, size_t text_len)
     mount->root = stat.id;
     inodes_count(mount->inodes, mount->root, 1);
     client_info(mount->client, &info);
-    atomic_store(&mount->own_session, info.session);
+    begin_session(mount, info.session);
     return ERR_OK;
 }
 
@@ -341,31 +366,42 @@ static int start_loop(struct serving *serving, char *text, size_t text_len)
     return code;
 }
 
-int mount_start(const struct mount_options *options, struct mount **mount, char *text, size_t text_len)
+static bool make_parts(struct mount *mount, const struct mount_options *options)
 {
-    struct serving *serving = calloc(1, sizeof *serving);
-    if (!serving)
-        return ERR_TOO_MANY;
-    serving->options = options;
-    serving->mount = (struct mount){
+    *mount = (struct mount){
         .mountpoint = options->mountpoint,
         .inodes = inodes_new(),
         .files = files_new(),
         .handles = handles_new(),
         .templates = templates_new(),
         .found = found_new(),
+        .owners = owners_new(),
+        .fence = fence_new(options->lost),
+        .record = record_open(options->name, options->mountpoint),
         .read_only = options->read_only,
         .tokens = !options->literal,
         .linearizable = options->linearizable,
         .kernel_permissions = geteuid() == 0,
     };
-    const struct mount *parts = &serving->mount;
-    serving->mount.locks = locks_new(&serving->mount);
-    bool whole =
-        parts->inodes && parts->files && parts->handles && parts->templates && parts->found && parts->locks;
-    int code = whole ? ERR_OK : ERR_TOO_MANY;
+    mount->holders = holders_new(mount);
+    mount->locks = locks_new(mount);
+    return mount->inodes && mount->files && mount->handles && mount->templates && mount->found && mount->owners &&
+           mount->fence && mount->holders && mount->locks;
+}
+
+int mount_start(const struct mount_options *options, struct mount **mount, char *text, size_t text_len)
+{
+    struct serving *serving = calloc(1, sizeof *serving);
+    if (!serving)
+        return ERR_TOO_MANY;
+    serving->options = options;
+    int code = make_parts(&serving->mount, options) ? ERR_OK : ERR_TOO_MANY;
+    if (!code)
+        former_fence(&serving->mount);
     if (!code)
         code = open_client(serving, text, text_len);
+    if (!code)
+        code = holders_start(serving->mount.holders);
     if (!code)
         code = find_root(serving, text, text_len);
     if (!code)
@@ -401,6 +437,7 @@ void mount_stop(struct mount *mount)
     end_loop(serving);
     if (mount->locks)
         locks_stop(mount->locks);
+    holders_stop(mount->holders);
     if (mount->client)
         client_close(mount->client);
     locks_free(mount->locks);
@@ -414,6 +451,10 @@ void mount_stop(struct mount *mount)
     files_free(mount->files);
     found_free(mount->found);
     templates_free(mount->templates);
+    record_close(mount->record, true);
+    owners_free(mount->owners);
+    fence_free(mount->fence);
+    holders_free(mount->holders);
     inodes_free(mount->inodes);
     free(serving);
 }

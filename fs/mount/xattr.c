@@ -160,7 +160,7 @@ static int check_change(fuse_req_t req, fuse_ino_t ino, const char *name)
         return ERR_NOT_SUPPORTED;
     if (has_prefix(name, VIRTUAL) || control_is(ino))
         return ERR_NOT_PERMITTED;
-    int code = mount_writable(mount_of(req));
+    int code = mount_may_change(req);
     if (!code)
         code = find(req, ino, &stat);
     return code ? code : access_check(req, &stat, W_OK);
