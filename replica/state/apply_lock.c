@@ -118,9 +118,10 @@ static void settle(struct apply *apply, struct locked *locked)
 
 /* --- lock --- */
 
-static struct lock lock_asked(const struct apply *apply, const struct op_lock *op)
+static struct lock lock_asked(const struct apply *apply, struct locked *locked, const struct op_lock *op)
 {
-    return (struct lock){.session = apply->entry->session,
+    return (struct lock){.locked = locked,
+                         .session = apply->entry->session,
                          .owner = op->owner,
                          .handle = op->handle,
                          .start = op->start,
@@ -134,9 +135,8 @@ static struct lock lock_asked(const struct apply *apply, const struct op_lock *o
 
 static struct lock *lock_made(struct apply *apply, const struct op_lock *op)
 {
-    struct lock asked = lock_asked(apply, op);
+    struct lock asked = lock_asked(apply, locked_need(apply->state, op->id), op);
     struct lock *lock = part_of(&asked, op->start, op->end);
-    lock->locked = locked_need(apply->state, op->id);
     lock->command = blob_new(op->command.at, op->command.len);
     return lock;
 }
@@ -185,10 +185,10 @@ int apply_lock(struct apply *apply, const struct op_lock *op)
     int code = target_ok(apply, op->id);
     if (code != ERR_OK)
         return code;
-    const struct locked *locked = locked_find(apply->state, op->id);
+    struct locked *locked = locked_find(apply->state, op->id);
     if (!room(apply, locked))
         return ERR_NO_LOCKS;
-    const struct lock asked = lock_asked(apply, op);
+    const struct lock asked = lock_asked(apply, locked, op);
     apply->result->id = op->id;
     if (lock_blocker(apply->state, locked, &asked) == NULL)
         return hold(apply, op);
@@ -237,8 +237,12 @@ static bool splits(const struct locked *locked, const struct lock *range)
 
 static int unlock_range(struct apply *apply, struct locked *locked, const struct op_unlock *op)
 {
-    const struct lock range = {
-        .session = apply->entry->session, .space = op->space, .owner = op->owner, .start = op->start, .end = op->end};
+    const struct lock range = {.locked = locked,
+                               .session = apply->entry->session,
+                               .space = op->space,
+                               .owner = op->owner,
+                               .start = op->start,
+                               .end = op->end};
     if (splits(locked, &range) && !room(apply, locked))
         return ERR_NO_LOCKS;
     if (clear_range(apply->state, locked, &range))

@@ -76,7 +76,8 @@ bool lock_before(const struct lock *lock, const struct lock *other)
 
 bool lock_same_owner(const struct lock *lock, const struct lock *other)
 {
-    return lock->session == other->session && lock->space == other->space && lock->owner == other->owner;
+    return lock->session == other->session && lock->space == other->space && lock->owner == other->owner &&
+           (lock->space == LOCK_POSIX || lock->locked == other->locked);
 }
 
 bool lock_overlaps(const struct lock *lock, const struct lock *other)

@@ -10,7 +10,8 @@
  * keep the digest, the counts, and what snapshot cursors need.
  *  5. What is granted is looked for on every znode that an entry touched, before the entry is done.
  *
- * The session, the space and the owner's number together are the owner. A waits for B if a lock of B, held or asked for
+ * The session, the space and the owner's number together are the owner: a process, whatever it locks, but for flock an
+ * open description of one znode. A waits for B if a lock of B, held or asked for
  * earlier, conflicts with one that A waits for, or if A waits for another who waits for B. A request is granted if no
  * holder conflicts with it and no earlier waiter either, but for those that wait for the owner itself. */
 #ifndef PACT_LOCK_H

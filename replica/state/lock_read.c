@@ -54,13 +54,15 @@ bool state_next_locked(const struct state *state, uint64_t *id)
 
 bool state_lock_conflict(const struct state *state, uint64_t session, const struct op_lock *op, struct lock_info *info)
 {
-    const struct lock lock = {.session = session,
+    struct locked *locked = locked_find(state, op->id);
+    const struct lock lock = {.locked = locked,
+                              .session = session,
                               .space = op->space,
                               .owner = op->owner,
                               .start = op->start,
                               .end = op->end,
                               .exclusive = op->exclusive};
-    return tell(lock_blocker(state, locked_find(state, op->id), &lock), info);
+    return tell(lock_blocker(state, locked, &lock), info);
 }
 
 static const struct lock *list_named(const struct hook *list, uint64_t name)

@@ -24,6 +24,10 @@ static uint64_t count_record(struct state *sum, uint8_t kind, struct bytes paylo
         record_read_globals((struct bytes){(const uint8_t *)payload.at + GLOBALS_AT, payload.len - GLOBALS_AT}, sum);
     if (kind == RECORD_SESSION)
         record_read_session(payload, sum);
+    if (kind == RECORD_MEMBER)
+        record_read_member(payload, sum);
+    if (kind == RECORD_LOCK)
+        record_read_lock(payload, sum);
     if (kind != RECORD_NODE || record_read_node(payload, &node, &parent) != ERR_OK)
         return 0;
     size_t tail = data_size(node->attr.data);
@@ -50,6 +54,7 @@ static size_t repair(uint8_t *bytes, size_t len)
         at += RECORD_FRAME_BYTES + payload_len;
     }
     sum->sessions_sum = digest_all_sessions(sum);
+    sum->locks.sum = digest_all_locks(sum);
     struct writer out = {bytes + at};
     put_u32(&out, END_BYTES - RECORD_FRAME_BYTES);
     put_u8(&out, RECORD_END);

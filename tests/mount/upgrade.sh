@@ -1,10 +1,9 @@
 #!/bin/bash
 # A rolling upgrade: the ensemble's replicas are replaced one at a time by ones that know a newer state version, while
-# two mounts write. It stays at the old version as long as one member knows no newer one, whoever leads, and goes on to
-# the new one by itself. Nothing is lost, nothing stops, and what is older is then refused.
+# two mounts write. It is at the newest version that all members know, whoever leads, and goes on to the next by itself. Nothing is lost, nothing stops, and what is older is then refused.
 . "$(dirname "$0")/lib.sh"
 
-old=(--state-version 1)
+oldest=(--state-version 1) old=(--state-version 2)
 status() { status_of "$1" | sed -E 's/"members":\[[^]]*\],//'; }
 versions_are() { # N: all replicas are at this state version
     local i
@@ -40,8 +39,8 @@ goes_on() { # each writer gets on
     eventually further
 }
 
-echo "# all of the old version"
-start_ensemble 3 "${old[@]}"
+echo "# all of the oldest version"
+start_ensemble 3 "${oldest[@]}"
 start_mount "$WORK/a"
 start_mount "$WORK/b"
 for i in a b; do echo 0 >"$WORK/$i/numbers-$i"; done
@@ -51,14 +50,20 @@ write "$WORK/b" b &
 writers+=($!)
 check "at version 1" versions_are 1
 
-echo "# one after the other becomes new, the last is still old"
+echo "# one after the other becomes new, the last is still the oldest"
 for i in 1 2; do
     replace $i
     check "replica $i is new: mounts write on" goes_on
 done
 check "still at version 1" versions_are 1
-held() { "$PACT_BIN/pactctl" -s "$SERVERS" status | grep -qx 'replica 3 knows no later state version than 1'; }
-check "status names who holds it" eventually held
+held() { "$PACT_BIN/pactctl" -s "$SERVERS" status | grep -qx "replica 3 knows no later state version than $1"; }
+check "status names who holds it" eventually held 1
+
+echo "# the last one becomes newer, but not new"
+replace 3 "${old[@]}"
+check "the ensemble goes on to version 2" eventually versions_are 2
+check "status names who holds it" eventually held 2
+check "mounts write on" goes_on
 
 echo "# the old one leads"
 for ((turn = 0; turn < 10; turn++)); do
@@ -69,14 +74,14 @@ for ((turn = 0; turn < 10; turn++)); do
 done
 check "it leads" test "$L" = 3
 check "mounts write on" goes_on
-check "still at version 1" versions_are 1
+check "still at version 2" versions_are 2
 replace 3 "${old[@]}"
 check "it is started again, still old: mounts write on" goes_on
-check "still at version 1" versions_are 1
+check "still at version 2" versions_are 2
 
 echo "# the last one becomes new"
 replace 3
-check "the ensemble goes on to version 2 by itself" eventually versions_are 2
+check "the ensemble goes on to version 3 by itself" eventually versions_are 3
 check "mounts write on" goes_on
 touch "$WORK/stop"
 wait "${writers[@]}"
@@ -93,14 +98,14 @@ echo "# what is older is refused"
 stop_replica 3
 status=0
 timeout 30 "$PACT_BIN/pactd" --id 3 --data "$WORK/data-3" --ensemble "$ENSEMBLE" "${old[@]}" 2>"$WORK/refused" || status=$?
-check "with data of version 2 it does not start" test $status = 1
-check "and says why" grep -qE "data-3: .*state version.* this replica knows 1 to 1" "$WORK/refused"
+check "with data of version 3 it does not start" test $status = 1
+check "and says why" grep -qE "data-3: .*state version.* this replica knows 1 to 2" "$WORK/refused"
 mv "$WORK/data-3" "$WORK/data-kept"
 : >"$WORK/replica-3.log"
 start_replica 3 "${old[@]}"
 for i in 1 2; do
     check "without data: replica $i refuses it and names both sides" eventually grep -q \
-        "error replica $i knows state versions 1 to 2 and is at 2, replica 3 knows 1 to 1 and is at 1" "$WORK/replica-$i.log"
+        "error replica $i knows state versions 1 to 3 and is at 3, replica 3 knows 1 to 2 and is at 1" "$WORK/replica-$i.log"
     check "it says so too" eventually grep -qE "error .*replica (3|$i) knows .* replica (3|$i) knows" "$WORK/replica-3.log"
 done
 check "the others go on" mkdir "$WORK/a/alone"

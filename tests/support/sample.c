@@ -161,6 +161,32 @@ static void sample_create_session(struct sample *sample, struct op_create_sessio
     to->pid = small(sample);
 }
 
+static void sample_lock(struct sample *sample, struct op_lock *to)
+{
+    to->id = number(sample);
+    to->space = coin(sample) ? LOCK_FLOCK : LOCK_POSIX;
+    to->exclusive = coin(sample);
+    to->wait = coin(sample);
+    to->owner = number(sample);
+    to->handle = number(sample);
+    to->start = number(sample);
+    to->end = number(sample);
+    to->pid = small(sample);
+    to->command = sample_bytes(sample, LIMIT_COMMAND_BYTES);
+}
+
+static void sample_unlock(struct sample *sample, struct op_unlock *to)
+{
+    to->id = number(sample);
+    to->scope = (enum unlock_scope)(UNLOCK_RANGE + below(sample, UNLOCK_WAITER));
+    to->space = (enum lock_space)below(sample, LOCK_POSIX + 1);
+    to->owner = number(sample);
+    to->handle = number(sample);
+    to->start = number(sample);
+    to->end = number(sample);
+    to->lock = number(sample);
+}
+
 static void sample_other_request(struct sample *sample, struct request *to)
 {
     switch (to->kind) {
@@ -180,6 +206,12 @@ static void sample_other_request(struct sample *sample, struct request *to)
     case OP_SET_MEMBER:
         to->set_member.id = small(sample);
         fixed(sample, to->set_member.incarnation, sizeof to->set_member.incarnation);
+        break;
+    case OP_LOCK:
+        sample_lock(sample, &to->lock);
+        break;
+    case OP_UNLOCK:
+        sample_unlock(sample, &to->unlock);
         break;
     default: /* OP_NOOP */
         break;

@@ -102,6 +102,32 @@ static void print_create_session(FILE *to, const struct op_create_session *from)
     PRINT(pid);
 }
 
+static void print_lock(FILE *to, const struct op_lock *from)
+{
+    PRINT(id);
+    PRINT(space);
+    PRINT(exclusive);
+    PRINT(wait);
+    PRINT(owner);
+    PRINT(handle);
+    PRINT(start);
+    PRINT(end);
+    PRINT(pid);
+    PRINT_BYTES(command);
+}
+
+static void print_unlock(FILE *to, const struct op_unlock *from)
+{
+    PRINT(id);
+    PRINT(scope);
+    PRINT(space);
+    PRINT(owner);
+    PRINT(handle);
+    PRINT(start);
+    PRINT(end);
+    PRINT(lock);
+}
+
 static void print_other_request(FILE *to, const struct request *from)
 {
     switch (from->kind) {
@@ -121,6 +147,12 @@ static void print_other_request(FILE *to, const struct request *from)
     case OP_SET_MEMBER:
         PRINT(set_member.id);
         PRINT_FIXED(set_member.incarnation);
+        break;
+    case OP_LOCK:
+        print_lock(to, &from->lock);
+        break;
+    case OP_UNLOCK:
+        print_unlock(to, &from->unlock);
         break;
     default:
         break;

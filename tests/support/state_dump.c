@@ -69,8 +69,10 @@ static void dump_sessions(struct text *text, const struct state *state)
 {
     uint64_t id = 0;
     for (struct session_info info; state_next_session(state, &id, &info);) {
-        add(text, "session %" PRIu64 " last %" PRIu64 " owns %" PRIu64 " opened %" PRId64 " nonce %d results", id,
-            info.last_number, info.ephemerals, info.opened_ns, info.nonce[0]);
+        add(text,
+            "session %" PRIu64 " last %" PRIu64 " owns %" PRIu64 " locks %" PRIu64 " opened %" PRId64
+            " nonce %d results",
+            id, info.last_number, info.ephemerals, info.locks, info.opened_ns, info.nonce[0]);
         struct result result;
         for (uint64_t number = info.last_number; state_result(state, id, number, &result); number--)
             add(text, " %" PRIu64 ":%d:%" PRIu64 ":%s:%u", number, result.code, result.id, result.name, result.failed);
@@ -84,6 +86,19 @@ static void dump_members(struct text *text, const struct state *state)
     add(text, "version %u\n", state_version(state));
     for (struct member_info member; state_next_member(state, &id, &member);)
         add(text, "member %u incarnation %d zxid %" PRIx64 "\n", id, member.incarnation[0], member.zxid);
+}
+
+static void dump_locks(struct text *text, const struct state *state)
+{
+    struct lock_info info;
+    for (uint64_t id = 0; state_next_locked(state, &id);)
+        for (size_t i = 0; state_lock_at(state, id, i, &info); i++) {
+            add(text, "lock %" PRIx64 " on %" PRIu64 " space %d exclusive %d waiting %d %" PRIu64 ":%" PRIu64,
+                info.lock, id, (int)info.space, info.exclusive, info.waiting, info.session, info.owner);
+            add(text,
+                " handle %" PRIu64 " range %" PRIx64 " %" PRIx64 " granted %" PRIx64 " since %" PRId64 " by %u %s\n",
+                info.handle, info.start, info.end, info.granted_zxid, info.since_ns, info.pid, info.command);
+        }
 }
 
 char *state_dump(const struct state *state, bool order)
@@ -103,6 +118,7 @@ char *state_dump(const struct state *state, bool order)
             dump_order(&text, nodes[i]);
     }
     dump_members(&text, state);
+    dump_locks(&text, state);
     add(&text, "sessions\n");
     dump_sessions(&text, state);
     free(nodes);

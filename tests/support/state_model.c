@@ -32,6 +32,7 @@ static int close_session(struct model *model, uint64_t id, struct result *result
         node->s.id = GONE;
         model_children_changed(model, node->s.parent);
     }
+    model_drop_session(model, id);
     result->id = id;
     return ERR_OK;
 }
@@ -66,6 +67,8 @@ static int carry_out(struct model *model, const struct entry *entry, struct resu
     int code = request_check(request);
     if (request->kind == OP_SET_MEMBER && model->version == 1)
         return ERR_INVALID;
+    if ((request->kind == OP_LOCK || request->kind == OP_UNLOCK) && model->version < 3)
+        return ERR_INVALID;
     const struct op_multi *multi = &request->multi;
     for (uint32_t i = 0; code != ERR_OK && request->kind == OP_MULTI && request_check(&multi->ops[i]) == ERR_OK;)
         result->failed = ++i;
@@ -82,6 +85,10 @@ static int carry_out(struct model *model, const struct entry *entry, struct resu
         return entry->session != 0 ? ERR_NOT_PERMITTED : set_state_version(model, request->state_version);
     case OP_SET_MEMBER:
         return entry->session != 0 ? ERR_NOT_PERMITTED : set_member(model, &request->set_member);
+    case OP_LOCK:
+        return model_lock(model, &request->lock, result);
+    case OP_UNLOCK:
+        return model_unlock(model, &request->unlock, result);
     case OP_MULTI:
         for (size_t i = 0; i < multi->count && code == ERR_OK; i++) {
             result->failed = (uint32_t)i;
@@ -100,6 +107,7 @@ void model_apply(struct model *model, const struct entry *entry, struct result *
     model->zxid = entry->zxid;
     model->now_ns = entry->stamp_ns;
     model->session = entry->session;
+    model->locks.granted_count = 0;
     struct model_session *session = &model->sessions[entry->session < SESSIONS ? entry->session : 0];
     if (entry->session != 0 && !session->open) {
         result->code = ERR_NO_SESSION;
@@ -115,7 +123,7 @@ void model_apply(struct model *model, const struct entry *entry, struct result *
     uint64_t next_id = model->tree.next_id, arrivals = model->tree.arrivals;
     result->code = carry_out(model, entry, result);
     session->last_number += entry->session != 0;
-    if (result->code == ERR_OK)
+    if (result->code == ERR_OK || result->code == ERR_LOCK_WAITS)
         return;
     memcpy(model->tree.nodes, model->before.nodes, used);
     model->tree.count = count;
@@ -290,5 +298,7 @@ const char *model_differs(struct model *model, const struct state *state)
     if (live != state_nodes(state))
         return "there are more znodes than there should be";
     const char *what = sessions_differ(model, state);
-    return what == NULL ? members_differ(model, state) : what;
+    if (what == NULL)
+        what = members_differ(model, state);
+    return what == NULL ? model_locks_differ(model, state) : what;
 }

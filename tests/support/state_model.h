@@ -12,8 +12,12 @@ struct model *model_new(void);
 void model_free(struct model *model);
 void model_apply(struct model *model, const struct entry *entry, struct result *result);
 
-/* NULL if the state shows the same znodes, in the same order, sessions and members; else what differs, in a static
- * buffer. */
+/* NULL if the state shows the same znodes, in the same order, sessions, members and locks; else what differs, in a
+ * static buffer. */
 const char *model_differs(struct model *model, const struct state *state);
+
+const char *model_locks_differ(const struct model *model, const struct state *state); /* the same of the locks alone */
+/* The locks that the last entry granted to waiters, in order; how many. */
+size_t model_granted(const struct model *model, const uint64_t **names);
 
 #endif

@@ -32,9 +32,42 @@ struct model_tree {
     uint64_t next_id, arrivals;
 };
 
+enum { MODEL_BYTES = 17, MODEL_HOLDERS = 2048, MODEL_WAITS = 1024 };
+
+struct model_owner {
+    uint64_t session;
+    enum lock_space space;
+    uint64_t number, of; /* a flock's is of one znode; else 0 */
+};
+
+/* What one owner holds of one znode, byte by byte. */
+struct model_holder {
+    uint64_t id;
+    struct model_owner owner;
+    uint8_t kind[MODEL_BYTES];
+    uint64_t handle[MODEL_BYTES]; /* 0 where nothing is held */
+};
+
+struct model_wait {
+    uint64_t id;
+    struct model_owner owner;
+    uint64_t handle, name;
+    bool exclusive;
+    size_t from, to; /* bytes, both included */
+};
+
+struct model_locks {
+    struct model_holder holders[MODEL_HOLDERS];
+    struct model_wait waits[MODEL_WAITS]; /* in the order of asking */
+    size_t holder_count, wait_count;
+    uint64_t granted[MODEL_WAITS]; /* by the last entry, in order */
+    size_t granted_count;
+};
+
 struct model {
     struct model_tree tree, before;
     uint32_t version;
+    struct model_locks locks;
     struct member_info members[LIMIT_REPLICA_ID + 1]; /* at its id; zxid 0: none */
     struct model_session sessions[SESSIONS];
     uint64_t next_session;
@@ -65,5 +98,10 @@ void model_name_result(struct result *result, const struct model_node *node, boo
 
 /* state_model_ops.c: one operation on the tree */
 int model_operation(struct model *model, const struct request *request, struct result *result);
+
+/* state_model_locks.c */
+int model_lock(struct model *model, const struct op_lock *op, struct result *result);
+int model_unlock(struct model *model, const struct op_unlock *op, struct result *result);
+void model_drop_session(struct model *model, uint64_t session);
 
 #endif

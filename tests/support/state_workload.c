@@ -1,4 +1,4 @@
-#include "tests/support/state_workload.h"
+#include "tests/support/state_workload_internal.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -318,7 +318,7 @@ static void make_session_request(struct workload *workload, struct request *requ
 
 static void make_member_request(struct workload *workload, struct request *request)
 {
-    if (chance(workload, 20)) {
+    if (chance(workload, 40)) {
         request->kind = OP_SET_STATE_VERSION;
         request->state_version = (uint32_t)workload_random(workload, STATE_VERSION + 2);
         return;
@@ -373,7 +373,9 @@ struct work *workload_next(struct workload *workload, const struct state *state)
         return work;
     if (turn < 90)
         make_numbers(workload, entry, &info);
-    if (turn < 75)
+    if (chance(workload, workload->locks_percent != 0 ? workload->locks_percent : 15))
+        workload_lock_request(workload, state, entry);
+    else if (turn < 75)
         make_simple(workload, state, work, &entry->request, work->edits[0]);
     else if (turn < 95)
         make_multi(workload, state, work);

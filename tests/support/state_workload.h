@@ -10,6 +10,7 @@ struct workload {
     uint64_t random; /* the seed */
     uint64_t zxid;
     int64_t stamp_ns;
+    uint64_t locks_percent; /* how many of the requests are locks; 0: the usual */
 };
 
 uint64_t workload_random(struct workload *workload, uint64_t below);

@@ -11,7 +11,7 @@
 #include "tests/support/state_model.h"
 #include "tests/support/state_workload.h"
 
-enum { SEEDS = 6, ENTRIES = 2500, COMPARE_EVERY = 100, CODES = 40, OPS = OP_SET_MEMBER + 1 };
+enum { SEEDS = 6, ENTRIES = 2500, COMPARE_EVERY = 100, CODES = 40, OPS = OP_UNLOCK + 1 };
 
 static uint64_t seen[OPS][CODES]; /* how often an operation ended in a code */
 

@@ -213,7 +213,7 @@ static void test_multi_holds_simple_operations_only(void **unused)
     static struct request ops[LIMIT_MULTI_OPS + 1];
     static const enum op_kind kinds[] = {
         OP_NOOP,        OP_MULTI,      OP_CREATE_SESSION, OP_CLOSE_SESSION, OP_SET_STATE_VERSION,
-        OP_SET_CLUSTER, OP_SET_MEMBER, (enum op_kind)99};
+        OP_SET_CLUSTER, OP_SET_MEMBER, OP_LOCK,           OP_UNLOCK,        (enum op_kind)99};
     struct request request = {.kind = OP_MULTI, .multi = {ops, 1}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         ops[0] = (struct request){.kind = kinds[i]};

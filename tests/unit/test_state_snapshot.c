@@ -13,7 +13,13 @@
 #include "tests/support/state_story.h"
 #include "tests/support/state_workload.h"
 
-enum { RECORDS = 64, HEAD_SEED = 1 /* of a znode's head in the digest */, GLOBALS_SEED = 4, MEMBER_SEED = 5 };
+enum {
+    RECORDS = 64,
+    HEAD_SEED = 1 /* of a znode's head in the digest */,
+    GLOBALS_SEED = 4,
+    MEMBER_SEED = 5,
+    LOCK_SEED = 6
+};
 enum { AT_VERSION = RECORD_FRAME_BYTES + SNAPSHOT_MAGIC_BYTES + 4 }; /* in the first record */
 
 /* A snapshot taken apart. */
@@ -53,6 +59,22 @@ static void set_member(struct story *story, uint32_t id, uint8_t incarnation)
     story->session = session;
 }
 
+static void lock(struct story *story, uint64_t session, struct op_lock op, int code)
+{
+    story->session = session;
+    op.command = (struct bytes){"command", 7};
+    assert_int_equal(story_apply(story, (struct request){.kind = OP_LOCK, .lock = op}), code);
+}
+
+/* In their order in a snapshot: one of "d", one of "d/f" and one that waits for it, one of "last". */
+static void lock_some(struct story *story)
+{
+    lock(story, 1, (struct op_lock){.id = 2, .space = LOCK_POSIX, .owner = 5, .end = 9}, ERR_OK);
+    lock(story, 2, (struct op_lock){.id = 3, .space = LOCK_FLOCK, .exclusive = true, .end = UINT64_MAX}, ERR_OK);
+    lock(story, 1, (struct op_lock){.id = 3, .space = LOCK_FLOCK, .wait = true, .end = UINT64_MAX}, ERR_LOCK_WAITS);
+    lock(story, 2, (struct op_lock){.id = 8, .space = LOCK_POSIX, .exclusive = true, .end = 9}, ERR_OK);
+}
+
 /* And with what later versions added. */
 static struct story *rich_story(void)
 {
@@ -63,6 +85,7 @@ static struct story *rich_story(void)
     story->session = 2;
     set_member(story, 1, 10);
     set_member(story, 2, 20);
+    lock_some(story);
     return story;
 }
 
@@ -311,15 +334,15 @@ static void test_forged_members(void **unused)
 {
     (void)unused;
     enum { AT_INCARNATION = 4, AT_ZXID = 20 };
-    assert_int_equal(forge_member(0, 4, 3, 2), ERR_OK);      /* nothing wrong with this */
-    assert_int_equal(forge_member(0, 4, 2, 2), ERR_CORRUPT); /* there already */
-    assert_int_equal(forge_member(0, 4, 0, 2), ERR_CORRUPT);
-    assert_int_equal(forge_member(0, 4, LIMIT_REPLICA_ID + 1, 2), ERR_CORRUPT);
-    assert_int_equal(forge_member(AT_INCARNATION, 1, 11, 2), ERR_OK);
-    assert_int_equal(forge_member(AT_INCARNATION, 1, 0, 2), ERR_CORRUPT); /* all zeros */
-    assert_int_equal(forge_member(AT_ZXID, 8, 1, 2), ERR_OK);
-    assert_int_equal(forge_member(AT_ZXID, 8, 1000, 2), ERR_CORRUPT); /* of the future */
-    assert_int_equal(forge_member(0, 4, 3, 1), ERR_CORRUPT);          /* in a state that has none */
+    assert_int_equal(forge_member(0, 4, 3, STATE_VERSION), ERR_OK);      /* nothing wrong with this */
+    assert_int_equal(forge_member(0, 4, 2, STATE_VERSION), ERR_CORRUPT); /* there already */
+    assert_int_equal(forge_member(0, 4, 0, STATE_VERSION), ERR_CORRUPT);
+    assert_int_equal(forge_member(0, 4, LIMIT_REPLICA_ID + 1, STATE_VERSION), ERR_CORRUPT);
+    assert_int_equal(forge_member(AT_INCARNATION, 1, 11, STATE_VERSION), ERR_OK);
+    assert_int_equal(forge_member(AT_INCARNATION, 1, 0, STATE_VERSION), ERR_CORRUPT); /* all zeros */
+    assert_int_equal(forge_member(AT_ZXID, 8, 1, STATE_VERSION), ERR_OK);
+    assert_int_equal(forge_member(AT_ZXID, 8, 1000, STATE_VERSION), ERR_CORRUPT); /* of the future */
+    assert_int_equal(forge_member(0, 4, 3, 1), ERR_CORRUPT);                      /* in a state that has none */
 }
 
 static void test_too_many_members(void **unused)
@@ -341,6 +364,55 @@ static void test_too_many_members(void **unused)
     }
     free(parts.bytes);
     story_free(story);
+}
+
+enum { LOCK_OF_D, LOCK_OF_F, WAITER_OF_F, LOCK_OF_LAST };
+
+/* As forge, of the LOCK records. */
+static int forge_lock(size_t which, size_t at, size_t len, uint64_t value)
+{
+    struct story *story = rich_story();
+    struct parts parts = take(story->state);
+    size_t i = 0, record_len;
+    uint64_t digest;
+    while (((const uint8_t *)parts.records[i].at)[4] != RECORD_LOCK || which-- > 0)
+        i++;
+    uint8_t *record = (uint8_t *)(uintptr_t)parts.records[i].at + RECORD_FRAME_BYTES;
+    record_len = parts.records[i].len - RECORD_FRAME_BYTES;
+    uint64_t before = hash_bytes(record, record_len, LOCK_SEED);
+    put_number(record + at, len, value);
+    adjust_digest(&parts, hash_bytes(record, record_len, LOCK_SEED) - before);
+    int code = load_parts(&parts, &digest);
+    free(parts.bytes);
+    story_free(story);
+    return code;
+}
+
+static void test_forged_locks(void **unused)
+{
+    (void)unused;
+    enum { SPACE = 8, KIND = 9, SESSION = 10, START = 34, END = 42, NAMED = 50, GRANTED = 58, COMMAND = 78 };
+    assert_int_equal(forge_lock(LOCK_OF_D, AT_ID - RECORD_FRAME_BYTES, 8, E), ERR_OK); /* nothing wrong with this */
+    assert_int_equal(forge_lock(LOCK_OF_D, AT_ID - RECORD_FRAME_BYTES, 8, 0), ERR_CORRUPT);
+    assert_int_equal(forge_lock(LOCK_OF_D, AT_ID - RECORD_FRAME_BYTES, 8, 99), ERR_CORRUPT);   /* no id yet */
+    assert_int_equal(forge_lock(LOCK_OF_D, AT_ID - RECORD_FRAME_BYTES, 8, LAST), ERR_CORRUPT); /* two in conflict */
+    assert_int_equal(forge_lock(LOCK_OF_LAST, AT_ID - RECORD_FRAME_BYTES, 8, D), ERR_CORRUPT);
+    assert_int_equal(forge_lock(LOCK_OF_D, SPACE, 1, 0), ERR_CORRUPT);
+    assert_int_equal(forge_lock(LOCK_OF_D, SPACE, 1, LOCK_FLOCK), ERR_CORRUPT); /* of a part of it */
+    assert_int_equal(forge_lock(LOCK_OF_F, SPACE, 1, LOCK_POSIX), ERR_OK);
+    assert_int_equal(forge_lock(LOCK_OF_D, KIND, 1, 2), ERR_CORRUPT);
+    assert_int_equal(forge_lock(LOCK_OF_D, SESSION, 8, 2), ERR_OK);
+    assert_int_equal(forge_lock(LOCK_OF_D, SESSION, 8, 3), ERR_CORRUPT); /* no such session */
+    assert_int_equal(forge_lock(LOCK_OF_D, START, 8, 10), ERR_CORRUPT);  /* behind its end */
+    assert_int_equal(forge_lock(LOCK_OF_D, END, 8, 8), ERR_OK);
+    assert_int_equal(forge_lock(LOCK_OF_D, NAMED, 8, 0), ERR_CORRUPT);
+    assert_int_equal(forge_lock(LOCK_OF_D, NAMED, 8, 1), ERR_OK);
+    assert_int_equal(forge_lock(LOCK_OF_D, NAMED, 8, UINT64_MAX), ERR_CORRUPT);   /* granted before it was asked for */
+    assert_int_equal(forge_lock(LOCK_OF_D, GRANTED, 8, UINT64_MAX), ERR_CORRUPT); /* of the future */
+    assert_int_equal(forge_lock(WAITER_OF_F, NAMED, 8, UINT64_MAX), ERR_CORRUPT);
+    assert_int_equal(forge_lock(WAITER_OF_F, GRANTED, 8, 19), ERR_CORRUPT); /* two hold it */
+    assert_int_equal(forge_lock(LOCK_OF_D, COMMAND, 1, 6), ERR_CORRUPT);    /* a byte too many */
+    assert_int_equal(forge_lock(LOCK_OF_D, COMMAND + 1, 1, 0), ERR_CORRUPT);
 }
 
 static void test_wrong_set_of_records(void **unused)
@@ -487,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_forged_owners),
         cmocka_unit_test(test_forged_directories),
         cmocka_unit_test(test_forged_members),
+        cmocka_unit_test(test_forged_locks),
         cmocka_unit_test(test_too_many_members),
         cmocka_unit_test(test_wrong_set_of_records),
         cmocka_unit_test(test_the_first_version_stays_as_it_was),
