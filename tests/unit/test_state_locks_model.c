@@ -86,9 +86,9 @@ static void prepare(struct run *run)
             entry.request.kind = OP_CREATE_SESSION;
             entry.request.create_session = (struct op_create_session){.nonce = {(uint8_t)i}, .timeout_ms = 5000};
         } else {
-            char name = (char)('a' + i);
             entry.request.kind = OP_CREATE;
-            entry.request.create = (struct op_create){.at = {ROOT_ID, {&name, 1}}, .kind = KIND_FILE};
+            entry.request.create =
+                (struct op_create){.at = {ROOT_ID, {"abc" + (i - 1 - SESSIONS), 1}}, .kind = KIND_FILE};
         }
         apply(run, &entry);
     }

@@ -79,10 +79,7 @@ static void lock_some(struct story *story)
 static struct story *rich_story(void)
 {
     struct story *story = first_version_story();
-    struct request request = {.kind = OP_SET_STATE_VERSION, .state_version = STATE_VERSION};
-    story->session = 0;
-    assert_int_equal(story_apply(story, request), ERR_OK);
-    story->session = 2;
+    story_version(story, STATE_VERSION);
     set_member(story, 1, 10);
     set_member(story, 2, 20);
     lock_some(story);
@@ -462,6 +459,24 @@ static void test_the_first_version_stays_as_it_was(void **unused)
     story_free(story);
 }
 
+/* And version 2 as code that ended there. */
+static void test_the_second_version_stays_as_it_was(void **unused)
+{
+    (void)unused;
+    struct story *story = first_version_story();
+    struct request unknown = {.kind = OP_LOCK, .lock = {.id = ROOT_ID, .space = LOCK_FLOCK, .end = UINT64_MAX}};
+    story_version(story, 2);
+    set_member(story, 1, 10);
+    set_member(story, 2, 20);
+    struct parts parts = take(story->state);
+    assert_int_equal(parts.len, 1667);
+    assert_true(hash_bytes(parts.bytes, parts.len, 0) == 0xe0b3635823877e5b);
+    assert_true(state_digest(story->state) == 0xb0adfa6e95a6259d);
+    assert_int_equal(story_apply(story, unknown), ERR_INVALID);
+    free(parts.bytes);
+    story_free(story);
+}
+
 static void test_other_formats(void **unused)
 {
     (void)unused;
@@ -563,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_too_many_members),
         cmocka_unit_test(test_wrong_set_of_records),
         cmocka_unit_test(test_the_first_version_stays_as_it_was),
+        cmocka_unit_test(test_the_second_version_stays_as_it_was),
         cmocka_unit_test(test_other_formats),
         cmocka_unit_test(test_promises_take_no_memory),
         cmocka_unit_test(test_eight_cursors_at_once),
