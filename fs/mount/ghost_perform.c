@@ -21,18 +21,21 @@ static int result_of(int returned)
     return returned < 0 ? -errno : 0;
 }
 
-/* Makes the mount's root the working directory. Something else may be mounted over it by now. */
+/* Makes the mount's root the working directory, unless it is that of the clone. Something else may be mounted over it
+ * by now. */
 static int enter(const struct ghosts *ghosts)
 {
     struct statx stat;
+    if (ghosts->place >= 0)
+        return 0;
     if (chdir(ghosts->mountpoint) < 0 || statx(AT_FDCWD, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stat) < 0)
         return -errno;
     return makedev(stat.stx_dev_major, stat.stx_dev_minor) == ghosts->device ? 0 : -ESTALE;
 }
 
-static void leave(void)
+static void leave(const struct ghosts *ghosts)
 {
-    if (chdir("/") < 0)
+    if (ghosts->place < 0 && chdir("/") < 0)
         perror("pactfs: a ghost cannot leave the mount");
 }
 
@@ -257,6 +260,6 @@ int ghost_perform(struct ghost_thread *thread, const struct ghost_change *change
     if (code == -ESTALE && change->kind == GHOST_RENAME)
         code = half_rename(thread, change);
     begin(thread, NULL);
-    leave();
+    leave(thread->ghosts);
     return code;
 }

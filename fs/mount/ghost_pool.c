@@ -2,11 +2,14 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/mount/ghost_place.h"
 #include "fs/mount/ghost_thread.h"
 
 /* --- whose requests are ghosts' --- */
@@ -42,6 +45,8 @@ static void destroy(struct ghosts *ghosts)
     pthread_cond_destroy(&ghosts->ended);
     pthread_mutex_destroy(&ghosts->lock);
     free(ghosts->mountpoint);
+    if (ghosts->stop >= 0)
+        close(ghosts->stop);
     free(ghosts);
 }
 
@@ -75,13 +80,20 @@ static void perform(struct ghost_thread *thread, struct ghost_job *job)
     ghost_queue_done(ghosts->queue, job);
 }
 
-/* The first invariant of ghost_thread.h; stderr is for the sanitizers. */
+/* The first two invariants of ghost_thread.h; stderr is for the sanitizers. `place` is closed after `stopping` is set:
+ * while that is not so, the copy of the table made before has it. */
 static bool separate(struct ghost_thread *thread)
 {
-    if (close_range(3, ~0u, CLOSE_RANGE_UNSHARE) < 0 || unshare(CLONE_FS) < 0)
+    struct ghosts *ghosts = thread->ghosts;
+    if (unshare(CLONE_FS | CLONE_FILES) < 0)
         return false;
     thread->tid = gettid();
-    return true;
+    pthread_mutex_lock(&ghosts->lock);
+    bool stopping = ghosts->stopping;
+    pthread_mutex_unlock(&ghosts->lock);
+    if (stopping || (ghosts->place >= 0 && fchdir(ghosts->place) < 0))
+        return false;
+    return close_range(3, ~0u, 0) == 0;
 }
 
 static void *ghost_main(void *arg)
@@ -180,6 +192,28 @@ static void *keeper_main(void *arg)
     return NULL;
 }
 
+static void stop(struct ghosts *ghosts)
+{
+    ghosts->stopping = true;
+    pthread_cond_broadcast(&ghosts->work);
+    pthread_cond_broadcast(&ghosts->stuck);
+}
+
+/* Watches over the clone: when the mount is gone, there is nobody to announce anything to, and the clone must go, too.
+ */
+static void *watch_main(void *arg)
+{
+    struct ghosts *ghosts = arg;
+    ghost_place_wait(ghosts->device, ghosts->stop);
+    pthread_mutex_lock(&ghosts->lock);
+    stop(ghosts);
+    pthread_mutex_unlock(&ghosts->lock);
+    close(ghosts->place);
+    pthread_mutex_lock(&ghosts->lock);
+    end_thread(ghosts);
+    return NULL;
+}
+
 static uint64_t parent_of(void *arg, uint64_t id)
 {
     struct node_stat stat;
@@ -204,7 +238,23 @@ static struct ghosts *ghosts_new(struct mount *mount)
     pthread_condattr_destroy(&monotonic);
     ghosts->queue = ghost_queue_new(LIMIT_GHOSTS, parent_of, mount);
     ghosts->mountpoint = realpath(mount->mountpoint, NULL);
+    ghosts->place = -1;
+    ghosts->stop = eventfd(0, EFD_CLOEXEC);
     return ghosts;
+}
+
+/* Locked. */
+static bool start_threads(struct ghosts *ghosts)
+{
+    bool started = start_detached(ghosts, keeper_main, ghosts);
+    ghosts->place = started ? ghost_place_open(ghosts->mountpoint) : -1;
+    if (ghosts->place >= 0 && !start_detached(ghosts, watch_main, ghosts)) {
+        close(ghosts->place);
+        ghosts->place = -1;
+    }
+    for (int i = 0; i < GHOST_THREADS && started; i++)
+        started = start_thread(ghosts);
+    return started;
 }
 
 int ghosts_start(struct mount *mount, struct ghosts **out)
@@ -214,13 +264,12 @@ int ghosts_start(struct mount *mount, struct ghosts **out)
     if (!ghosts)
         return ERR_IO;
     pthread_mutex_lock(&ghosts->lock);
-    bool started = ghosts->queue && ghosts->mountpoint && stat(ghosts->mountpoint, &stat_root) == 0;
+    bool started =
+        ghosts->queue && ghosts->mountpoint && ghosts->stop >= 0 && stat(ghosts->mountpoint, &stat_root) == 0;
     if (started) {
         ghosts->device = stat_root.st_dev;
-        started = start_detached(ghosts, keeper_main, ghosts);
+        started = start_threads(ghosts);
     }
-    for (int i = 0; i < GHOST_THREADS && started; i++)
-        started = start_thread(ghosts);
     pthread_mutex_unlock(&ghosts->lock);
     if (!started) {
         ghosts_stop(ghosts);
@@ -235,9 +284,9 @@ void ghosts_stop(struct ghosts *ghosts)
 {
     struct timespec until = after_ms(GHOSTS_STOP_MS);
     pthread_mutex_lock(&ghosts->lock);
-    ghosts->stopping = true;
-    pthread_cond_broadcast(&ghosts->work);
-    pthread_cond_broadcast(&ghosts->stuck);
+    stop(ghosts);
+    if (ghosts->stop >= 0 && eventfd_write(ghosts->stop, 1) < 0)
+        perror("pactfs: the ghosts' watch");
     while (ghosts->running && pthread_cond_timedwait(&ghosts->ended, &ghosts->lock, &until) == 0)
         ;
     pthread_mutex_unlock(&ghosts->lock);

@@ -4,8 +4,9 @@
  * 1. A ghost thread has a descriptor table and a working directory of its own. The process's descriptors are not in
  *    it: a ghost that the kernel holds (behind a local mkdir that waits for this daemon) would otherwise keep
  *    /dev/fuse open when the daemon is killed, and mkdir, ghost and mount would hang for good.
- * 2. Between two jobs it holds nothing of the mount, which could not be unmounted otherwise. While it performs one
- *    its working directory is the mount's root, from where directories are opened by handle, never by path.
+ * 2. Its working directory is the root of a private clone of the mount (ghost_place.h), from where directories are
+ *    opened by handle, never by path. Without the permission to clone it is the mount's own root, and only while it
+ *    performs a job: the mount could not be unmounted otherwise.
  * 3. Locks: ghosts.lock or a thread's lock, then client_lock or that of the inodes. No call into the kernel is made
  *    under any of them, so that handlers may take them. */
 #ifndef PACT_GHOST_THREAD_H
@@ -37,7 +38,8 @@ struct ghosts {
     struct mount *mount;
     char *mountpoint;
     dev_t device;
-    uint64_t root; /* the znode that is the mount's root */
+    int place, stop; /* the clone, -1: none; the eventfd that ends the watch over it */
+    uint64_t root;   /* the znode that is the mount's root */
 
     pthread_mutex_t lock;
     pthread_cond_t work, stuck, ended; /* CLOCK_MONOTONIC */
