@@ -51,7 +51,7 @@ enum change_kind {
     CHANGE_SESSION_OPEN = 6,
     CHANGE_SESSION_CLOSE = 7,
     CHANGE_META = 8, /* policy or quota of a directory */
-    CHANGE_LOCK = 9, /* of the locks of the znode `id` */
+    CHANGE_LOCK = 9, /* of the locks of the znode `id`, which may be gone: only id, lock and lock_session are set */
 };
 
 /* One visible consequence of an entry. The changes of an entry are in order; names are NUL-terminated copies owned
