@@ -68,7 +68,7 @@ static void every_request_comes_back_as_it_was(void **state)
 {
     (void)state;
     struct buffer buffer = {0};
-    for (enum op_kind kind = OP_NOOP; kind <= OP_SET_MEMBER; kind++)
+    for (enum op_kind kind = OP_NOOP; kind <= OP_UNLOCK; kind++)
         for (uint64_t seed = 0; seed < SAMPLES_PER_KIND; seed++) {
             struct request request, decoded;
             sample_begin(sample, seed * 1000 + kind);
@@ -111,7 +111,7 @@ static void an_entry_wraps_an_encoded_request(void **state)
                               .session = sample_random(sample),
                               .number = sample_random(sample),
                               .awaited = sample_random(sample)};
-        sample_request(sample, (enum op_kind)(seed % (OP_SET_MEMBER + 1)), &entry.request);
+        sample_request(sample, (enum op_kind)(seed % (OP_UNLOCK + 1)), &entry.request);
         assert_int_equal(encode_request(&entry.request, &request_buffer), ERR_OK);
         assert_int_equal(encode_entry(&entry, contents(&request_buffer), &buffer), ERR_OK);
         struct entry decoded;
@@ -218,8 +218,7 @@ static void wrong_enums_are_not_encoded(void **state)
     assert_int_equal(encode_request(&nested, &buffer), ERR_CORRUPT);
     nested.multi = (struct op_multi){&(struct request){.kind = OP_NOOP}, 1};
     assert_int_equal(encode_request(&nested, &buffer), ERR_CORRUPT);
-    assert_int_equal(encode_request(&(struct request){.kind = (enum op_kind)(OP_SET_MEMBER + 1)}, &buffer),
-                     ERR_CORRUPT);
+    assert_int_equal(encode_request(&(struct request){.kind = (enum op_kind)(OP_UNLOCK + 1)}, &buffer), ERR_CORRUPT);
     assert_int_equal(encode_message(&(struct message){.kind = (enum message_kind)18}, &buffer), ERR_CORRUPT);
     assert_int_equal(encode_message(&(struct message){0}, &buffer), ERR_CORRUPT);
     buffer_free(&buffer);
@@ -241,7 +240,15 @@ static int decoded_message(void)
     return decode_message((struct bytes){wire, wire_len}, arena, &message);
 }
 
-enum { REQUEST_OP = 1, REQUEST_MULTI = 2, REQUEST_CREATE_SESSION = 4, REQUEST_CLOSE_SESSION = 5, REQUEST_CLUSTER = 7 };
+enum {
+    REQUEST_OP = 1,
+    REQUEST_MULTI = 2,
+    REQUEST_CREATE_SESSION = 4,
+    REQUEST_CLOSE_SESSION = 5,
+    REQUEST_CLUSTER = 7,
+    REQUEST_LOCK = 9,
+    REQUEST_UNLOCK = 10
+};
 
 /* Writes Request { Op { Create { at {}, kind } } } with one more field in Create. */
 static int create_with(uint64_t kind, unsigned field, uint64_t value)
@@ -278,6 +285,36 @@ static void enums_and_missing_parts_are_checked(void **state)
     wire_len = 0;
     put_number(2, 3);
     wrap(REQUEST_CLOSE_SESSION);
+    assert_int_equal(decoded_request(), ERR_CORRUPT);
+}
+
+static void locks_are_checked(void **state)
+{
+    (void)state;
+    static const char command[LIMIT_COMMAND_BYTES + 1];
+    for (uint64_t space = 0; space < 4; space++) {
+        wire_len = 0;
+        put_number(2, space);
+        wrap(REQUEST_LOCK);
+        assert_int_equal(decoded_request(), space == LOCK_FLOCK || space == LOCK_POSIX ? ERR_OK : ERR_CORRUPT);
+        wire_len = 0;
+        put_number(2, UNLOCK_RANGE);
+        put_number(3, space);
+        wrap(REQUEST_UNLOCK);
+        assert_int_equal(decoded_request(), space <= LOCK_POSIX ? ERR_OK : ERR_CORRUPT);
+        wire_len = 0;
+        put_number(2, space + 2); /* 2 to 5 */
+        wrap(REQUEST_UNLOCK);
+        assert_int_equal(decoded_request(), space + 2 <= UNLOCK_WAITER ? ERR_OK : ERR_CORRUPT);
+    }
+    wire_len = 0;
+    put_number(2, LOCK_FLOCK);
+    put_bytes(10, command, sizeof command);
+    wrap(REQUEST_LOCK);
+    assert_int_equal(decoded_request(), ERR_TOO_BIG);
+    wire_len = 0;
+    put_number(1, 2); /* no scope */
+    wrap(REQUEST_UNLOCK);
     assert_int_equal(decoded_request(), ERR_CORRUPT);
 }
 
@@ -381,7 +418,7 @@ static void damaged_requests_do_no_harm(void **state)
     for (uint64_t seed = 0; seed < 400; seed++) {
         struct request request;
         sample_begin(sample, seed);
-        sample_request(sample, (enum op_kind)(seed % (OP_SET_MEMBER + 1)), &request);
+        sample_request(sample, (enum op_kind)(seed % (OP_UNLOCK + 1)), &request);
         assert_int_equal(encode_request(&request, &buffer), ERR_OK);
         for (int i = 0; i < 100 && buffer.len > 0; i++) {
             struct bytes damaged = contents(&buffer);
@@ -434,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_full_message_of_small_entries_fits_the_arena),
         cmocka_unit_test(wrong_enums_are_not_encoded),
         cmocka_unit_test(enums_and_missing_parts_are_checked),
+        cmocka_unit_test(locks_are_checked),
         cmocka_unit_test(ids_and_nonces_have_one_length),
         cmocka_unit_test(what_a_newer_version_says_is_told_apart),
         cmocka_unit_test(bombs_end_in_the_arena),
