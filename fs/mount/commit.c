@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
@@ -111,6 +112,29 @@ static int refusal(const struct handle *handle)
     return fenced || handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
 }
 
+/* The set-user-ID bit, and the set-group-ID bit where it is one: a write by a user takes them away. */
+static unsigned without_set_id(unsigned mode)
+{
+    mode &= ~(unsigned)S_ISUID;
+    return mode & S_IXGRP ? mode & ~(unsigned)S_ISGID : mode;
+}
+
+/* What goes with the data: the times that were given while it was staged, bits that a write takes away. */
+static void attributes(const struct handle *handle, struct op_set_attr *set)
+{
+    struct node_stat stat;
+    *set = (struct op_set_attr){.at = {.id = handle->id}, .aversion = NO_VERSION_CHECK};
+    if (mount_stat(handle->mount, handle->id, &stat))
+        return;
+    if (files_staged_mtime(handle->mount->files, handle, &set->mtime_ns)) {
+        set->mask |= ATTR_MTIME | ATTR_ATIME;
+        set->atime_ns = stat.atime_ns;
+    }
+    set->mode = without_set_id(stat.mode);
+    if (handle->by_user && stat.kind == KIND_FILE && set->mode != stat.mode)
+        set->mask |= ATTR_MODE;
+}
+
 static void submit_data(struct handle *handle, struct call *call, const struct edit *append)
 {
     struct edit *edits = malloc((LIMIT_EDITS + 1) * sizeof *edits);
@@ -119,15 +143,14 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
     size_t count = handle->stage.open ? stage_edits(&handle->stage, edits, &bytes) : 0;
     if (append)
         edits[count++] = *append;
-    struct op_set_attr times = {.at = {.id = handle->id}, .aversion = NO_VERSION_CHECK, .mask = ATTR_MTIME};
-    bool keeps_mtime = files_staged_mtime(handle->mount->files, handle, &times.mtime_ns);
     struct request ops[] = {
         {.kind = OP_WRITE,
          .write = {.at = {.id = handle->id}, .version = NO_VERSION_CHECK, .edits = edits, .count = count}},
-        {.kind = OP_SET_ATTR, .set_attr = times},
+        {.kind = OP_SET_ATTR},
     };
+    attributes(handle, &ops[1].set_attr);
     struct request request =
-        keeps_mtime ? (struct request){.kind = OP_MULTI, .multi = {.ops = ops, .count = 2}} : ops[0];
+        ops[1].set_attr.mask ? (struct request){.kind = OP_MULTI, .multi = {.ops = ops, .count = 2}} : ops[0];
     handle_take(handle);
     pthread_mutex_unlock(&handle->lock); /* finish locks it, perhaps before the submission returns */
     call_submit(call, &request);

@@ -112,13 +112,17 @@ static void drop(struct mount *mount, uint64_t fh)
     }
 }
 
+/* A removed one can still be opened by those who are in it, and is empty. */
 static void open_directory(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = mount_of(req);
     struct node_stat stat;
+    struct stat remains;
     int code = mount_stat(mount, control_is(ino) ? control_id(ino) : znode_of(mount, ino), &stat);
     if (!code)
         code = access_check(req, &stat, R_OK);
+    else if (!control_is(ino) && inodes_remains(mount->inodes, ino, &remains))
+        code = ERR_OK;
     struct handle *handle = code ? NULL : handle_new(mount, ino, true, NULL);
     if (!handle) {
         reply_code(req, code ? code : ERR_TOO_MANY);

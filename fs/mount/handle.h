@@ -38,6 +38,7 @@ struct handle {
     /* Writing. */
     bool writable;
     bool unborn;    /* created here and not committed yet: closing makes it visible to all */
+    bool by_user;   /* somebody but root writes: the commit takes the set-user-ID and set-group-ID bits away */
     bool written;   /* more is staged than creation and O_TRUNC */
     bool discarded; /* the writer was killed: RELEASE commits nothing */
     int error;      /* a commit failed, or a part of a new version could not be written: everything after fails, too */

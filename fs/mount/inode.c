@@ -165,7 +165,7 @@ void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr)
     pthread_mutex_unlock(&inodes->lock);
 }
 
-static struct timespec timespec_of(int64_t ns)
+struct timespec inode_time(int64_t ns)
 {
     int64_t second = 1000000000, rest = ns % second;
     if (rest < 0)
@@ -199,9 +199,9 @@ void inode_attr(const struct mount *mount, const struct node_stat *stat, struct 
         .st_size = (off_t)size,
         .st_blksize = LIMIT_BLOCK_BYTES,
         .st_blocks = (blkcnt_t)((stat->size + 511) / 512),
-        .st_atim = timespec_of(stat->atime_ns),
-        .st_mtim = timespec_of(stat->mtime_ns),
-        .st_ctim = timespec_of(stat->ctime_ns),
+        .st_atim = inode_time(stat->atime_ns),
+        .st_mtim = inode_time(stat->mtime_ns),
+        .st_ctim = inode_time(stat->ctime_ns),
     };
 }
 

@@ -34,6 +34,7 @@ bool inodes_remains(struct inodes *inodes, uint64_t id, struct stat *attr);
 void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr);
 
 /* Attributes as the kernel wants them. */
+struct timespec inode_time(int64_t ns);
 void inode_attr(const struct mount *mount, const struct node_stat *stat, struct stat *attr);
 /* Fills and counts an entry reply for a znode; entry and attribute timeouts included. */
 void inode_entry(struct mount *mount, const struct node_stat *stat, struct fuse_entry_param *entry);

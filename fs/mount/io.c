@@ -55,6 +55,7 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     if (removed)
         files_set_removed(mount->files, handle->file);
     handle->writable = writes;
+    handle->by_user = writes && fuse_req_ctx(req)->uid != 0;
     handle->unborn = unborn;
     handle->staged.tgid = writes ? process_of(fuse_req_ctx(req)->pid) : 0;
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
@@ -200,6 +201,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *at, size_t len, off_t 
             handle_unlock(handle);
         return;
     }
+    handle->by_user |= fuse_req_ctx(req)->uid != 0;
     /* A mapped page is written where it belongs, whatever the descriptor's flags. */
     if ((fi->flags & O_APPEND) && !fi->writepage) {
         commit_append(handle, req, at, len);
@@ -215,11 +217,41 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *at, size_t len, off_t 
         fuse_reply_write(req, len);
 }
 
-/* Only grows: there are no blocks to reserve and no holes to punch. */
+/* A hole is zeros within the file: there are no blocks to give back. */
+static int punch_hole(struct handle *handle, uint64_t size, uint64_t offset, uint64_t end)
+{
+    if (end > size)
+        end = size;
+    if (offset >= end)
+        return ERR_OK;
+    void *zeros = calloc(1, end - offset);
+    assert(zeros);
+    int code = handle_write(handle, offset, zeros, end - offset);
+    free(zeros);
+    return code;
+}
+
+/* There are no blocks to reserve: what is left of it is to grow, and to punch holes. */
+static int allocate(struct handle *handle, int mode, uint64_t offset, uint64_t end)
+{
+    struct data *base = handle_base(handle);
+    uint64_t size = handle->stage.open ? data_size(handle->stage.view) : data_size(base);
+    int code = ERR_OK;
+    data_unref(base);
+    if (mode & FALLOC_FL_PUNCH_HOLE)
+        return punch_hole(handle, size, offset, end);
+    if (end > LIMIT_DATA_BYTES)
+        return ERR_TOO_BIG;
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && end > size)
+        code = handle_truncate(handle, end);
+    handle->written |= handle->stage.open;
+    return code;
+}
+
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len, struct fuse_file_info *fi)
 {
     (void)ino;
-    if (mode & ~FALLOC_FL_KEEP_SIZE) {
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) {
         reply_code(req, ERR_NOT_SUPPORTED);
         return;
     }
@@ -228,14 +260,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
         reply_code(req, ERR_INVALID);
         return;
     }
-    struct data *base = handle_base(handle);
-    uint64_t size = handle->stage.open ? data_size(handle->stage.view) : data_size(base),
-             end = (uint64_t)(offset + len);
-    data_unref(base);
-    int code = end > LIMIT_DATA_BYTES ? ERR_TOO_BIG : fence_check(req);
-    if (!code && !(mode & FALLOC_FL_KEEP_SIZE) && end > size)
-        code = handle_truncate(handle, end);
-    handle->written |= handle->stage.open;
+    int code = allocate(handle, mode, (uint64_t)offset, (uint64_t)offset + (uint64_t)len);
     handle_unlock(handle);
     reply_code(req, code);
 }

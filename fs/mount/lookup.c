@@ -68,7 +68,8 @@ static void lookup_name(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct mount *mount = mount_of(req);
     struct node_stat stat;
     uint64_t parent_id = znode_of(mount, parent);
-    int code = find(mount, req, parent_id, name, &stat);
+    bool too_long = strlen(name) > LIMIT_NAME_BYTES && !(mount->tokens && strchr(name, '{')); /* tokens are taken out */
+    int code = too_long ? ERR_NAME_TOO_LONG : find(mount, req, parent_id, name, &stat);
     if (code == ERR_NO_NODE) {
         uint64_t id = templates_find(mount->templates, parent_id, name, fuse_req_ctx(req)->pid);
         code = id ? mount_stat(mount, id, &stat) : ERR_NO_NODE;

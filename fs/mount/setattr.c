@@ -2,6 +2,7 @@
  * staged there. */
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "fs/mount/access.h"
 #include "fs/mount/call.h"
@@ -76,15 +77,40 @@ static void reply_attr(fuse_req_t req, fuse_ino_t ino)
         fuse_reply_attr(req, &attr, ATTR_TIMEOUT_S);
 }
 
+/* Of an open file without a name nobody but those who have it open will ever see the attributes. */
+static void change_remains(const struct call *call, fuse_ino_t ino)
+{
+    const struct node_stat *to = &call->stat;
+    int mask = call->finish_value;
+    struct stat attr;
+    struct timespec now;
+    if (!inodes_remains(call->mount->inodes, ino, &attr))
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (mask & ATTR_MODE)
+        attr.st_mode = (attr.st_mode & S_IFMT) | to->mode;
+    if (mask & ATTR_UID)
+        attr.st_uid = to->uid;
+    if (mask & ATTR_GID)
+        attr.st_gid = to->gid;
+    if (mask & (ATTR_ATIME | ATTR_ATIME_NOW))
+        attr.st_atim = mask & ATTR_ATIME ? inode_time(to->atime_ns) : now;
+    if (mask & (ATTR_MTIME | ATTR_MTIME_NOW))
+        attr.st_mtim = mask & ATTR_MTIME ? inode_time(to->mtime_ns) : now;
+    attr.st_ctim = now;
+    inodes_told(call->mount->inodes, ino, &attr);
+}
+
 static void finish_setattr(struct call *call, const struct result *result)
 {
     fuse_ino_t ino = inode_of(call->mount, call->stat.id);
-    /* Of an open file without a name nobody else will ever see the attributes. */
     bool removed = result->code == ERR_NO_NODE && files_is_open(call->mount->files, ino);
     if (result->code && !removed) {
         reply_inode_code(call->req, result->code);
         return;
     }
+    if (removed)
+        change_remains(call, ino);
     if (call->finish_value & ATTR_MTIME)
         files_set_mtime(call->mount->files, ino, call->stat.mtime_ns);
     reply_attr(call->req, ino);
@@ -139,8 +165,8 @@ static void submit(fuse_req_t req, uint64_t id, const struct stat *attr, int to_
         ops[count++] = (struct request){.kind = OP_SET_ATTR, .set_attr = set};
     request = count == 2 ? (struct request){.kind = OP_MULTI, .multi = {ops, 2}} : ops[0];
     struct call *call = call_new(req, finish_setattr);
-    call->stat.id = id;
-    call->stat.mtime_ns = set.mtime_ns;
+    call->stat = (struct node_stat){
+        .id = id, .mode = set.mode, .uid = set.uid, .gid = set.gid, .atime_ns = set.atime_ns, .mtime_ns = set.mtime_ns};
     call->finish_value = (int)set.mask;
     call_submit(call, &request);
 }
