@@ -50,11 +50,9 @@ static void finish_commit(struct call *call, const struct result *result)
 /* The last close of a writer; then its process's POSIX locks go. */
 static void finish_flush(struct call *call, const struct result *result)
 {
-    struct locks *locks = call->mount->locks;
-    uint64_t id = call->handle->id;
     int code = end_commit(call, result);
+    locks_flush(call->handle, call->fi.lock_owner, call->req, code);
     handle_unref(call->handle);
-    locks_flush(locks, id, call->fi.lock_owner, call->req, code);
 }
 
 static void finish_unlock(struct call *call, const struct result *result)
@@ -264,9 +262,9 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         handle->discarded = true;
     }
     int code = handle->error;
-    uint64_t id = handle->id;
-    handle_unlock(handle);
-    locks_flush(mount->locks, id, fi->lock_owner, req, code);
+    pthread_mutex_unlock(&handle->lock);
+    locks_flush(handle, fi->lock_owner, req, code);
+    handle_unref(handle);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

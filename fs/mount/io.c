@@ -57,7 +57,8 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     handle->writable = writes;
     handle->by_user = writes && fuse_req_ctx(req)->uid != 0;
     handle->unborn = unborn;
-    handle->staged.tgid = writes ? process_of(fuse_req_ctx(req)->pid) : 0;
+    handle->tgid = process_of(fuse_req_ctx(req)->pid);
+    handle->staged.tgid = writes ? handle->tgid : 0;
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
     if (fi->flags & O_TRUNC)
         code = handle_truncate(handle, 0);

@@ -125,14 +125,16 @@ void locks_free(struct locks *locks)
 
 /* --- the ends of descriptors --- */
 
-void locks_flush(struct locks *locks, uint64_t id, uint64_t owner, fuse_req_t req, int code)
+void locks_flush(const struct handle *handle, uint64_t owner, fuse_req_t req, int code)
 {
-    struct op_unlock op = {.id = id, .scope = UNLOCK_RANGE, .space = LOCK_POSIX, .owner = owner, .end = INT64_MAX};
-    waits_withdraw(locks, id, owner);
+    struct locks *locks = handle->mount->locks;
+    struct op_unlock op = {
+        .id = handle->id, .scope = UNLOCK_RANGE, .space = LOCK_POSIX, .owner = owner, .end = INT64_MAX};
+    bool withdrawn = waits_withdraw(locks, handle, owner);
     pthread_mutex_lock(&locks->mutex);
-    bool held = claims_posix(locks, id, owner);
+    bool held = claims_posix(locks, handle->id, owner);
     pthread_mutex_unlock(&locks->mutex);
-    if (held)
+    if (held || withdrawn) /* it comes after what was withdrawn: that is done then, too */
         lock_give_up(locks, &op, NULL, req, code);
     else
         reply_code(req, code);
@@ -151,10 +153,9 @@ void locks_release(struct locks *locks, const struct handle *handle)
         if (claim->handle != handle)
             continue;
         any = true;
-        DL_DELETE(node->claims, claim);
-        free(claim);
+        claim->waits = 0;
+        claim_set(locks, claim, false); /* it goes */
     }
-    lock_node_drop(locks, node);
     pthread_mutex_unlock(&locks->mutex);
     if (any)
         lock_give_up(locks, &op, NULL, NULL, ERR_OK);
@@ -163,14 +164,14 @@ void locks_release(struct locks *locks, const struct handle *handle)
 /* --- the kernel's requests --- */
 
 /* Why nothing can be locked through a handle; ERR_OK: it can. A directory's data stands for the directory. */
-static int refusal(const struct handle *handle)
+static int refusal(fuse_req_t req, const struct handle *handle)
 {
     struct mount *mount = handle->mount;
     if (handle_lost(handle))
         return ERR_SESSION_EXPIRED;
     if (handle->control != CONTROL_NONE && handle->control != CONTROL_DATA)
         return ERR_NOT_SUPPORTED;
-    int code = mount_writable(mount);
+    int code = mount_may_change(req);
     if (code)
         return code;
     const struct state *state = client_lock(mount->client);
@@ -221,7 +222,8 @@ static void ask(struct handle *handle, fuse_req_t req, struct op_lock *op)
 {
     struct mount *mount = handle->mount;
     char command[LIMIT_COMMAND_BYTES];
-    int code = refusal(handle);
+    uint64_t session = atomic_load(&mount->own_session);
+    int code = session ? refusal(req, handle) : ERR_SESSION_EXPIRED;
     pthread_mutex_unlock(&handle->lock);
     if (code) {
         reply_code(req, code);
@@ -229,7 +231,7 @@ static void ask(struct handle *handle, fuse_req_t req, struct op_lock *op)
         op->pid = (uint32_t)process_of(fuse_req_ctx(req)->pid);
         op->command = (struct bytes){command, read_command(op->pid, command)};
         give_birth(mount, op->id);
-        lock_ask(mount->locks, handle, req, op);
+        lock_ask(handle, req, op, session);
     }
     handle_unref(handle);
 }
@@ -338,10 +340,7 @@ static void finish_getlk(struct call *call, const struct result *result)
 {
     struct lock_info info = {0};
     struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
-    if (result->code) {
-        reply_code(call->req, result->code);
-        return;
-    }
+    (void)result; /* without a quorum: what was known last */
     if (find_holder(call->mount, &call->lock, &info)) {
         bool here = info.session == atomic_load(&call->mount->own_session);
         lock.l_type = info.exclusive ? F_WRLCK : F_RDLCK;
@@ -360,12 +359,6 @@ void op_getlk(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct 
         return;
     struct call *call = call_new(req, finish_getlk);
     call->lock = range_of(handle, fi, lock);
-    bool linearizable = handle->mount->linearizable;
     handle_unlock(handle);
-    if (linearizable) {
-        call_sync(call);
-        return;
-    }
-    finish_getlk(call, &(struct result){.code = ERR_OK});
-    call_free(call);
+    call_sync(call); /* a lock that was got elsewhere before must show */
 }

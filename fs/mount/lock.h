@@ -40,7 +40,7 @@ void locks_unlock(struct locks *locks, const struct op_unlock *op, fuse_req_t re
 
 /* Gives up the POSIX locks that a process's file table has on a znode, at the close of any of its descriptors; replies
  * with `code`, once that is done. */
-void locks_flush(struct locks *locks, uint64_t id, uint64_t owner, fuse_req_t req, int code);
+void locks_flush(const struct handle *handle, uint64_t owner, fuse_req_t req, int code);
 /* All that was acquired through a handle, or is waited for; at RELEASE. */
 void locks_release(struct locks *locks, const struct handle *handle);
 

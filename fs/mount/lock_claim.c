@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "fs/mount/holder.h"
 #include "fs/mount/lock_internal.h"
 
 struct lock_node *lock_node_find(struct locks *locks, uint64_t id)
@@ -37,8 +38,10 @@ struct claim *claim_get(struct lock_node *node, struct handle *handle, const str
     struct claim *claim;
     DL_FOREACH(node->claims, claim)
     {
-        if (claim->handle == handle && claim->space == op->space && claim->owner == op->owner)
+        if (claim->handle == handle && claim->space == op->space && claim->owner == op->owner) {
+            claim->pid = (pid_t)op->pid;
             return claim;
+        }
     }
     claim = calloc(1, sizeof *claim);
     assert(claim);
@@ -57,11 +60,25 @@ void claim_trim(struct locks *locks, struct claim *claim)
     lock_node_drop(locks, node);
 }
 
+/* Who is fenced if the lock is lost. */
+static void note_holders(struct locks *locks, struct claim *claim)
+{
+    const pid_t pids[] = {claim->pid, claim->handle->tgid};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t before = claim->holders[i];
+        claim->holders[i] = claim->held ? holders_note(locks->mount, pids[i]) : 0;
+        holders_drop(locks->mount, before);
+    }
+}
+
 void claim_set(struct locks *locks, struct claim *claim, bool held)
 {
     if (!claim)
         return;
-    claim->held = held;
+    if (held || claim->held) {
+        claim->held = held;
+        note_holders(locks, claim);
+    }
     if (held)
         atomic_store(&claim->handle->locked_anew, true);
     claim_trim(locks, claim);

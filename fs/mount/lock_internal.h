@@ -27,7 +27,8 @@ struct claim {
     struct handle *handle; /* open: RELEASE takes its claims away first */
     enum lock_space space;
     uint64_t owner;
-    pid_t pid;
+    pid_t pid;           /* who asked last */
+    uint64_t holders[2]; /* while it is held: who asked, and who opened the file (holder.h) */
     bool held;
     unsigned waits; /* of this claim */
     struct claim *prev, *next;
@@ -43,6 +44,8 @@ struct wait {
     uint64_t until_ms; /* kept until then; 0: not kept */
     int code;          /* ended while nobody was to be answered: ERR_OK, it is held; LOCK_WAITS: it has not ended */
     bool withdrawn;    /* nobody wants it any more */
+    bool closed;       /* nor is its handle there */
+    bool unknown;      /* its caller was told so; what became of it will be known later */
     bool interrupted;  /* while a handler was at work on it */
     bool listed;
     unsigned refs; /* the list's, the request's, and that of a handler at work on it */
@@ -60,7 +63,8 @@ struct lock_node {
 struct release {
     struct locks *locks;
     struct op_unlock op;
-    struct op_lock of; /* what was asked for; id 0: nothing more is to be looked for */
+    struct op_lock of; /* WAITER: what was asked for */
+    uint64_t session;
     bool in_flight;
     fuse_req_t req; /* answered with `code`; may be NULL */
     int code;
@@ -94,24 +98,22 @@ bool claims_posix(struct locks *locks, uint64_t id, uint64_t owner);
 
 /* --- lock_wait.c --- */
 
-/* Takes a request for a lock to its end. `op` is checked; its command is borrowed. */
-void lock_ask(struct locks *locks, struct handle *handle, fuse_req_t req, const struct op_lock *op);
+/* Takes a request for a lock to its end. `op` is checked, its command borrowed; `session`: when it was checked. */
+void lock_ask(struct handle *handle, fuse_req_t req, const struct op_lock *op, uint64_t session);
 /* Withdraws what has been kept until now; returns when the next is due, UINT64_MAX: nothing is kept. */
 uint64_t waits_run(struct locks *locks, uint64_t now_ms);
-/* Withdraws the POSIX locks that are kept for a process that closes a descriptor. */
-void waits_withdraw(struct locks *locks, uint64_t id, uint64_t owner);
+/* Withdraws what is kept for a process that closes a descriptor: its POSIX locks, and a flock of this handle. Whether
+ * there was any. */
+bool waits_withdraw(struct locks *locks, const struct handle *handle, uint64_t owner);
 /* Under the mutex: a handle is closed. Whether it waited for anything. */
 bool waits_close(struct locks *locks, struct lock_node *node, uint64_t fh);
 /* Ends all of them: ESTALE. */
 void waits_end(struct locks *locks);
-/* Whether a lock of that name is waited for here. */
-bool waits_know(struct locks *locks, uint64_t id, uint64_t lock);
 
 /* --- lock_release.c --- */
 
-/* Submits an unlock that must not be lost. `of` (or NULL): what was asked for. Of a WAITER it is given up if it was
- * granted meanwhile; of other scopes it may wait, under a name that is not known. `req` (or NULL) is answered with
- * `code` when the unlock is done, or is to be tried again. */
+/* Submits an unlock that must not be lost. `of`: of a WAITER what was asked for, to be given up if it was granted
+ * meanwhile; else NULL. `req` (or NULL) is answered with `code` when the unlock is done, or is to be tried again. */
 void lock_give_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, fuse_req_t req, int code);
 /* What gives up a lock that was granted. */
 struct op_unlock lock_unlock_of(const struct op_lock *op);

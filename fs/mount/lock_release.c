@@ -16,39 +16,14 @@ struct op_unlock lock_unlock_of(const struct op_lock *op)
                               .end = op->end};
 }
 
-/* The name of a lock of this mount that is what was asked for; 0: there is none. */
-static uint64_t find_lock(struct locks *locks, const struct op_lock *op, bool waiting)
+/* What was to be withdrawn may have been granted meanwhile. */
+static void follow_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of)
 {
-    struct mount *mount = locks->mount;
-    uint64_t session = atomic_load(&mount->own_session), name = 0;
+    struct op_unlock more = lock_unlock_of(of);
     struct lock_info info;
-    const struct state *state = client_lock(mount->client);
-    for (size_t i = 0; !name && state_lock_at(state, op->id, i, &info); i++)
-        if (info.waiting == waiting && info.session == session && info.space == op->space && info.owner == op->owner &&
-            info.handle == op->handle && info.exclusive == op->exclusive && info.start == op->start &&
-            info.end == op->end)
-            name = info.lock;
-    client_unlock(mount->client);
-    return name;
-}
-
-/* After an unlock: what is still to be given up of what was asked for. */
-static void follow_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, int code)
-{
-    struct op_unlock more = {.id = of->id, .scope = UNLOCK_WAITER};
-    struct lock_info info;
-    if (op->scope != UNLOCK_WAITER) {
-        more.lock = find_lock(locks, of, true);
-        if (more.lock && !waits_know(locks, of->id, more.lock))
-            lock_give_up(locks, &more, of, NULL, ERR_OK);
-        return;
-    }
-    if (code != ERR_NO_NODE)
-        return;
     const struct state *state = client_lock(locks->mount->client);
     bool granted = state_lock_named(state, op->id, op->lock, &info) && !info.waiting;
     client_unlock(locks->mount->client);
-    more = lock_unlock_of(of);
     if (granted)
         lock_give_up(locks, &more, NULL, NULL, ERR_OK);
 }
@@ -78,22 +53,33 @@ static void released(void *arg, const struct result *result)
         free(release);
     if (copy.req)
         reply_code(copy.req, result->code == ERR_NO_LOCKS ? ERR_NO_LOCKS : copy.code);
-    if (!again && copy.of.id)
-        follow_up(locks, &copy.op, &copy.of, result->code);
+    if (copy.op.scope == UNLOCK_WAITER && result->code == ERR_NO_NODE)
+        follow_up(locks, &copy.op, &copy.of);
 }
 
 /* It is marked as in flight; it may be gone on return. */
 static void submit(struct release *release)
 {
     struct request request = {.kind = OP_UNLOCK, .unlock = release->op};
-    client_submit(release->locks->mount->client, &request, released, release);
+    struct client_terms terms = {.session = release->session};
+    if (release->session)
+        client_submit_on(release->locks->mount->client, &request, &terms, released, release);
+    else
+        released(release, &(struct result){.code = ERR_SESSION_EXPIRED});
 }
 
 void lock_give_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, fuse_req_t req, int code)
 {
     struct release *release = calloc(1, sizeof *release);
     assert(release);
-    *release = (struct release){.locks = locks, .op = *op, .req = req, .code = code, .in_flight = true};
+    *release = (struct release){
+        .locks = locks,
+        .op = *op,
+        .session = atomic_load(&locks->mount->own_session),
+        .req = req,
+        .code = code,
+        .in_flight = true,
+    };
     if (of) {
         release->of = *of;
         release->of.command = (struct bytes){0};

@@ -69,14 +69,6 @@ static struct wait *find_named(struct locks *locks, uint64_t id, uint64_t lock)
     return wait;
 }
 
-bool waits_know(struct locks *locks, uint64_t id, uint64_t lock)
-{
-    pthread_mutex_lock(&locks->mutex);
-    bool known = find_named(locks, id, lock);
-    pthread_mutex_unlock(&locks->mutex);
-    return known;
-}
-
 /* --- answers --- */
 
 static void answer(fuse_req_t req, int code)
@@ -88,18 +80,18 @@ static void answer(fuse_req_t req, int code)
 }
 
 /* Gives up what was granted, or may have been, to somebody who was told of a failure. */
-static void give_up_granted(struct locks *locks, const struct op_lock *op, bool closed, bool unknown)
+static void give_up_granted(const struct wait *wait)
 {
-    struct op_unlock unlock = lock_unlock_of(op);
-    if (closed)
-        unlock = (struct op_unlock){.id = op->id, .scope = UNLOCK_HANDLE, .handle = op->handle};
-    lock_give_up(locks, &unlock, unknown && !closed ? op : NULL, NULL, ERR_OK);
+    struct op_unlock unlock = lock_unlock_of(&wait->op);
+    if (wait->closed)
+        unlock = (struct op_unlock){.id = wait->op.id, .scope = UNLOCK_HANDLE, .handle = wait->op.handle};
+    lock_give_up(wait->locks, &unlock, NULL, NULL, ERR_OK);
 }
 
-static void give_up_waiter(struct locks *locks, const struct op_lock *op, uint64_t lock)
+static void give_up_waiter(const struct wait *wait)
 {
-    struct op_unlock unlock = {.id = op->id, .scope = UNLOCK_WAITER, .lock = lock};
-    lock_give_up(locks, &unlock, op, NULL, ERR_OK);
+    struct op_unlock unlock = {.id = wait->op.id, .scope = UNLOCK_WAITER, .lock = wait->lock};
+    lock_give_up(wait->locks, &unlock, &wait->op, NULL, ERR_OK);
 }
 
 /* What became of a lock is known: its result, its grant, or that it is gone. The caller has a count of the wait. */
@@ -108,7 +100,7 @@ static void settle(struct wait *wait, uint64_t lock, int code)
     struct locks *locks = wait->locks;
     fuse_req_t req = NULL;
     pthread_mutex_lock(&locks->mutex);
-    bool closed = !wait->claim, withdrawn = wait->withdrawn, waits = code == ERR_LOCK_WAITS;
+    bool withdrawn = wait->withdrawn, waits = code == ERR_LOCK_WAITS;
     wait->lock = lock;
     wait->code = code;
     if (!waits) {
@@ -124,9 +116,9 @@ static void settle(struct wait *wait, uint64_t lock, int code)
     pthread_mutex_unlock(&locks->mutex);
     answer(req, code);
     if (withdrawn && waits)
-        give_up_waiter(locks, &wait->op, lock);
-    else if (code == ERR_OUTCOME_UNKNOWN || (withdrawn && !code))
-        give_up_granted(locks, &wait->op, closed, code);
+        give_up_waiter(wait);
+    else if (withdrawn && (!code || code == ERR_OUTCOME_UNKNOWN))
+        give_up_granted(wait);
 }
 
 /* What the tree says of a lock that was told to wait. */
@@ -139,12 +131,34 @@ static int look(struct locks *locks, uint64_t id, uint64_t lock)
     return !there ? ERR_SESSION_EXPIRED : info.waiting ? ERR_LOCK_WAITS : ERR_OK;
 }
 
+/* No answer in time: whoever waits is told so; what became of it will be told later, and is given up then. */
+static void forsake(struct wait *wait)
+{
+    struct locks *locks = wait->locks;
+    pthread_mutex_lock(&locks->mutex);
+    fuse_req_t req = wait->req;
+    wait->req = NULL;
+    wait->unknown = wait->withdrawn = true;
+    wait->until_ms = 0;
+    wait->code = ERR_OUTCOME_UNKNOWN;
+    pthread_mutex_unlock(&locks->mutex);
+    answer(req, ERR_OUTCOME_UNKNOWN);
+}
+
 static void finish(void *arg, const struct result *result)
 {
     struct wait *wait = arg;
     struct locks *locks = wait->locks;
-    bool waits = result->code == ERR_LOCK_WAITS;
-    settle(wait, result->zxid, waits ? look(locks, wait->op.id, result->zxid) : result->code);
+    int code = result->code;
+    if (code == ERR_OUTCOME_UNKNOWN && !wait->unknown) {
+        forsake(wait);
+        return; /* this is called again */
+    }
+    if (code == ERR_LOCK_WAITS)
+        code = look(locks, wait->op.id, result->zxid);
+    else if (!code && !result->id)
+        code = ERR_INTERRUPTED; /* nothing was done */
+    settle(wait, result->zxid, code);
     pthread_mutex_lock(&locks->mutex);
     unref(wait);
     pthread_mutex_unlock(&locks->mutex);
@@ -177,8 +191,9 @@ static bool same(const struct op_lock *a, const struct op_lock *b)
 }
 
 /* The same request, kept for a moment since a signal ended it: it goes on where it was. Else a new one. Counted. */
-static struct wait *begin(struct locks *locks, struct handle *handle, const struct op_lock *op, bool *is_new)
+static struct wait *begin(struct handle *handle, const struct op_lock *op, bool *is_new)
 {
+    struct locks *locks = handle->mount->locks;
     struct wait *wait = NULL;
     pthread_mutex_lock(&locks->mutex);
     struct lock_node *node = lock_node_find(locks, op->id);
@@ -218,26 +233,28 @@ static bool attach(struct wait *wait, fuse_req_t req, bool is_new)
     return !interrupted && code == ERR_LOCK_WAITS;
 }
 
-static void submit(struct wait *wait, const struct op_lock *op)
+static void submit(struct wait *wait, const struct op_lock *op, uint64_t session)
 {
     struct locks *locks = wait->locks;
     struct request request = {.kind = OP_LOCK, .lock = *op};
+    struct client_terms terms = {.session = session, .late = true};
     pthread_mutex_lock(&locks->mutex);
     wait->refs++;
     pthread_mutex_unlock(&locks->mutex);
     releases_run(locks, op->id); /* an older unlock goes first */
-    uint64_t ticket = client_submit(locks->mount->client, &request, finish, wait);
+    uint64_t ticket = client_submit_on(locks->mount->client, &request, &terms, finish, wait);
     pthread_mutex_lock(&locks->mutex);
     wait->ticket = ticket;
     pthread_mutex_unlock(&locks->mutex);
 }
 
-void lock_ask(struct locks *locks, struct handle *handle, fuse_req_t req, const struct op_lock *op)
+void lock_ask(struct handle *handle, fuse_req_t req, const struct op_lock *op, uint64_t session)
 {
+    struct locks *locks = handle->mount->locks;
     bool is_new;
-    struct wait *wait = begin(locks, handle, op, &is_new);
+    struct wait *wait = begin(handle, op, &is_new);
     if (attach(wait, req, is_new) && is_new)
-        submit(wait, op);
+        submit(wait, op, session);
     pthread_mutex_lock(&locks->mutex);
     unref(wait);
     pthread_mutex_unlock(&locks->mutex);
@@ -258,9 +275,9 @@ static void withdraw(struct wait *wait)
         unlist(wait);
     pthread_mutex_unlock(&locks->mutex);
     if (granted)
-        give_up_granted(locks, &wait->op, false, false);
+        give_up_granted(wait);
     else if (lock)
-        give_up_waiter(locks, &wait->op, lock);
+        give_up_waiter(wait);
     else if (ticket)
         client_withdraw(locks->mount->client, ticket); /* else its result will show what is to be given up */
     pthread_mutex_lock(&locks->mutex);
@@ -300,29 +317,33 @@ uint64_t waits_run(struct locks *locks, uint64_t now_ms)
     return next_ms;
 }
 
-/* One that is kept for the owner of POSIX locks. */
-static struct wait *find_owned(struct locks *locks, uint64_t id, uint64_t owner)
+/* One that is kept for whoever closes a descriptor of this handle. */
+static struct wait *find_closing(struct locks *locks, const struct handle *handle, uint64_t owner)
 {
-    struct lock_node *node = lock_node_find(locks, id);
+    struct lock_node *node = lock_node_find(locks, handle->id);
     struct wait *wait;
     if (node)
         DL_FOREACH(node->waits, wait)
         {
-            if (wait->until_ms && wait->op.space == LOCK_POSIX && wait->op.owner == owner)
+            bool its = wait->op.space == LOCK_POSIX ? wait->op.owner == owner : wait->op.handle == handle->fh;
+            if (wait->until_ms && its)
                 return wait;
         }
     return NULL;
 }
 
-void waits_withdraw(struct locks *locks, uint64_t id, uint64_t owner)
+bool waits_withdraw(struct locks *locks, const struct handle *handle, uint64_t owner)
 {
     struct wait *wait;
+    bool any = false;
     pthread_mutex_lock(&locks->mutex);
-    while ((wait = find_owned(locks, id, owner))) {
+    while ((wait = find_closing(locks, handle, owner))) {
+        any = true;
         withdraw(wait);
         pthread_mutex_lock(&locks->mutex);
     }
     pthread_mutex_unlock(&locks->mutex);
+    return any;
 }
 
 bool waits_close(struct locks *locks, struct lock_node *node, uint64_t fh)
@@ -335,7 +356,7 @@ bool waits_close(struct locks *locks, struct lock_node *node, uint64_t fh)
         if (wait->op.handle != fh)
             continue;
         any = true;
-        wait->withdrawn = true;
+        wait->withdrawn = wait->closed = true;
         wait->until_ms = 0;
         if (wait->lock)
             unlist(wait); /* the handle's unlock ends it */

@@ -1,0 +1,235 @@
+/* lock_ways WAY FILE [ARGUMENT...] - locks in ways that flock(1) has not. Prints what it got; 0 if that is as it
+ * should.
+ *
+ *   restart FILE MS          waits for a flock with a timer every MS ms whose handler has SA_RESTART; then "locked" and
+ *                            the number of signals; holds it until its input ends
+ *   lock FILE TYPE [S [L]]   fcntl F_SETLKW, TYPE r or w; "locked"; holds it until its input ends
+ *   try FILE TYPE [S [L]]    F_SETLK: OK or the errno's name
+ *   unlocked FILE            F_SETLKW, then F_UNLCK; "unlocked"; keeps the file open until its input ends
+ *   deadlock FILE FILE2      two processes that each want what the other has: one gets EDEADLK
+ *   ofd FILE                 open file description locks
+ *   convert FILE             a flock from shared to exclusive and back
+ *   count FILE N flock|fcntl N times: lock, read the number, write the next one, unlock; through one descriptor
+ *   written FILE FILE2       what was written under a lock is there for who locks FILE2 (the same file) next */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char **args;
+static volatile sig_atomic_t signals;
+
+static int open_it(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd >= 0)
+        return fd;
+    perror(path);
+    exit(2);
+}
+
+static const char *errno_name(void)
+{
+    const char *name = strerrorname_np(errno);
+    return name ? name : "?";
+}
+
+static int set(int fd, int command, short type, off_t start, off_t len)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len};
+    return fcntl(fd, command, &lock);
+}
+
+static int say(const char *text)
+{
+    puts(text);
+    fflush(stdout);
+    return 0;
+}
+
+static void wait_for_end_of_input(void)
+{
+    char byte;
+    while (read(0, &byte, 1) > 0)
+        continue;
+}
+
+static void on_timer(int number)
+{
+    (void)number;
+    signals++;
+}
+
+static int restart(void)
+{
+    int ms = atoi(args[1]), fd = open_it(args[0]);
+    struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
+    struct itimerval every = {{0, ms * 1000}, {0, ms * 1000}}, never = {{0, 0}, {0, 0}};
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &every, NULL);
+    int code = flock(fd, LOCK_EX);
+    setitimer(ITIMER_REAL, &never, NULL);
+    printf("%s %d\n", code ? errno_name() : "locked", (int)signals);
+    fflush(stdout);
+    wait_for_end_of_input();
+    return code ? 1 : 0;
+}
+
+static int lock_with(int command)
+{
+    short type = *args[1] == 'r' ? F_RDLCK : F_WRLCK;
+    off_t start = args[2] ? atol(args[2]) : 0, len = args[2] && args[3] ? atol(args[3]) : 0;
+    return set(open_it(args[0]), command, type, start, len);
+}
+
+static int lock_and_hold(void)
+{
+    int code = lock_with(F_SETLKW);
+    say(code ? errno_name() : "locked");
+    wait_for_end_of_input();
+    return code ? 1 : 0;
+}
+
+static int try(void)
+{
+    return say(lock_with(F_SETLK) ? errno_name() : "OK");
+}
+
+static int unlocked(void)
+{
+    int fd = open_it(args[0]);
+    int code = set(fd, F_SETLKW, F_WRLCK, 0, 0) || set(fd, F_SETLK, F_UNLCK, 0, 0);
+    say(code ? errno_name() : "unlocked");
+    wait_for_end_of_input();
+    return code;
+}
+
+/* The child has the second and wants the first; whoever asks last is refused, and gives way. */
+static int deadlock(void)
+{
+    int ready[2], status;
+    if (pipe(ready))
+        return 2;
+    pid_t child = fork();
+    int a = open_it(args[0]), b = open_it(args[1]);
+    if (set(child ? a : b, F_SETLK, F_WRLCK, 0, 1))
+        return 2;
+    if (!child) {
+        if (write(ready[1], "x", 1) != 1)
+            return 2;
+        int code = set(a, F_SETLKW, F_WRLCK, 0, 1);
+        int error = code ? errno : 0;
+        set(b, F_SETLK, F_UNLCK, 0, 1);
+        _exit(error == EDEADLK ? 35 : error);
+    }
+    char byte;
+    if (read(ready[0], &byte, 1) != 1)
+        return 2;
+    int code = set(b, F_SETLKW, F_WRLCK, 0, 1);
+    int error = code ? errno : 0;
+    set(a, F_SETLK, F_UNLCK, 0, 1);
+    waitpid(child, &status, 0);
+    int other = WEXITSTATUS(status);
+    printf("%s, %s\n", error == EDEADLK ? "EDEADLK" : strerror(error), other == 35 ? "EDEADLK" : strerror(other));
+    return (error == EDEADLK && other == 0) || (error == 0 && other == 35) ? 0 : 1;
+}
+
+static int expect(const char *what, int is)
+{
+    if (!is)
+        printf("not so: %s (%s)\n", what, errno_name());
+    return is ? 0 : 1;
+}
+
+static int ofd(void)
+{
+    int a = open_it(args[0]), b = open_it(args[0]), copy = dup(a), wrong = 0;
+    wrong += expect("the first locks", !set(a, F_OFD_SETLK, F_WRLCK, 0, 10));
+    wrong += expect("the second does not", set(b, F_OFD_SETLK, F_WRLCK, 5, 1) && errno == EAGAIN);
+    wrong += expect("but elsewhere", !set(b, F_OFD_SETLK, F_RDLCK, 10, 5));
+    close(a);
+    wrong += expect("a copy keeps it", set(b, F_OFD_SETLK, F_WRLCK, 5, 1) && errno == EAGAIN);
+    close(open_it(args[0]));
+    wrong += expect("another close as well", set(b, F_OFD_SETLK, F_WRLCK, 5, 1) && errno == EAGAIN);
+    close(copy);
+    wrong += expect("the last close gives it up", !set(b, F_OFD_SETLKW, F_WRLCK, 5, 1));
+    return wrong ? 1 : say("as on any filesystem");
+}
+
+static int convert(void)
+{
+    int a = open_it(args[0]), b = open_it(args[0]), wrong = 0;
+    wrong += expect("shared", !flock(a, LOCK_SH) && !flock(b, LOCK_SH | LOCK_NB));
+    wrong += expect("exclusive is refused", flock(a, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK);
+    wrong += expect("unlocked", !flock(b, LOCK_UN));
+    wrong += expect("exclusive", !flock(a, LOCK_EX));
+    wrong += expect("the other is refused", flock(b, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK);
+    wrong += expect("shared again", !flock(a, LOCK_SH | LOCK_NB));
+    wrong += expect("the other as well", !flock(b, LOCK_SH | LOCK_NB));
+    return wrong ? 1 : say("as on any filesystem");
+}
+
+static int count(void)
+{
+    int fd = open_it(args[0]), by_fcntl = !strcmp(args[2], "fcntl");
+    for (int i = atoi(args[1]); i > 0; i--) {
+        char text[32] = "";
+        if (by_fcntl ? set(fd, F_SETLKW, F_WRLCK, 0, 0) : flock(fd, LOCK_EX))
+            return say(errno_name()) + 1;
+        if (pread(fd, text, sizeof text - 1, 0) < 0)
+            return say(errno_name()) + 1;
+        int len = snprintf(text, sizeof text, "%09d\n", atoi(text) + 1);
+        if (pwrite(fd, text, (size_t)len, 0) != len)
+            return say(errno_name()) + 1;
+        if (by_fcntl ? set(fd, F_SETLK, F_UNLCK, 0, 0) : flock(fd, LOCK_UN))
+            return say(errno_name()) + 1;
+    }
+    return 0;
+}
+
+/* The reader has the file open since before, and has read it. */
+static int written(void)
+{
+    int a = open_it(args[0]), b = open_it(args[1]), wrong = 0;
+    char text[32] = "";
+    wrong += expect("a first version", pwrite(a, "first!", 6, 0) == 6 && !fsync(a));
+    for (int i = 0; i < 20; i++) {
+        char wanted[32];
+        int len = snprintf(wanted, sizeof wanted, "turn %d", i);
+        wrong += expect("locked here", !flock(a, LOCK_EX));
+        wrong += expect("written", pwrite(a, wanted, (size_t)len, 0) == len);
+        wrong += expect("unlocked", !flock(a, LOCK_UN));
+        wrong += expect("locked there", !flock(b, LOCK_SH));
+        memset(text, 0, sizeof text);
+        lseek(b, 0, SEEK_SET);
+        wrong += expect("read", read(b, text, (size_t)len) == len && !strcmp(text, wanted));
+        wrong += expect("unlocked there", !flock(b, LOCK_UN));
+    }
+    return wrong ? 1 : say("seen each time");
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+    int arguments;
+} ways[] = {
+    {"restart", restart, 2},   {"lock", lock_and_hold, 2}, {"try", try, 2},
+    {"unlocked", unlocked, 1}, {"deadlock", deadlock, 2},  {"ofd", ofd, 1},
+    {"convert", convert, 1},   {"count", count, 3},        {"written", written, 2},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 2 && i < sizeof ways / sizeof *ways; i++)
+        if (!strcmp(argv[1], ways[i].name) && argc >= 2 + ways[i].arguments) {
+            args = argv + 2;
+            return ways[i].run();
+        }
+    return 2;
+}
