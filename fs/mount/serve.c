@@ -56,10 +56,35 @@ static void drop_changed_pages(struct mount *mount, const struct changes *change
             mount_drop_pages(mount, changes->list[i].id);
 }
 
+/* Who held something is fenced before the tree's changes say that it is gone: an end of the session that the tree shows
+ * comes before EXPIRED is told. */
+static void fence_if_lost(struct serving *serving)
+{
+    struct mount *mount = &serving->mount;
+    struct session_info info;
+    uint64_t own = atomic_load(&mount->own_session);
+    if (!own || atomic_load(&serving->stopping))
+        return;
+    bool lost = !state_session(client_lock(mount->client), own, &info);
+    client_unlock(mount->client);
+    if (lost)
+        holders_lose(mount);
+}
+
+static bool ends_a_session(const struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->list[i].kind == CHANGE_SESSION_CLOSE)
+            return true;
+    return false;
+}
+
 static void on_changes(void *arg, const struct changes *changes)
 {
     struct mount *mount = arg;
     struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    if (ends_a_session(changes))
+        fence_if_lost(arg);
     files_changed(mount, changes);
     drop_changed_pages(mount, changes);
     owners_changed(mount, changes);
@@ -73,6 +98,7 @@ static void on_resync(void *arg, const struct state *before)
     struct mount *mount = arg;
     struct ghosts *ghosts = atomic_load(&mount->ghosts);
     struct changes changes = {0};
+    fence_if_lost(arg);
     files_changed(mount, NULL);
     state_diff(before, client_lock(mount->client), &changes);
     client_unlock(mount->client);

@@ -150,7 +150,7 @@ static bool knock_once(const char *call, const char *path)
 {
     static int fd = -1;
     if (!strcmp(call, "mkdir"))
-        return !mkdir(path, 0755) && !rmdir(path);
+        return (!mkdir(path, 0755) || errno == EEXIST) && !rmdir(path); /* one may be left of the last time */
     if (!strcmp(call, "chmod"))
         return !chmod(path, 0644);
     if (fd < 0)
