@@ -2,6 +2,7 @@
 #include "fs/mount/control.h"
 #include "fs/mount/ghost_thread.h"
 #include "fs/mount/inode.h"
+#include "fs/mount/owner.h"
 
 static bool known(struct mount *mount, uint64_t id)
 {
@@ -23,7 +24,7 @@ static bool foreign(const struct mount *mount, const struct changes *changes, co
 {
     uint64_t session = mount->own_session;
     if (changes->session && changes->session == session)
-        return change->kind == CHANGE_DATA;
+        return change->kind == CHANGE_DATA || owners_removed(mount, changes->zxid);
     return !change->unborn || change->birth || (change->unborn_of == session && change->kind != CHANGE_CREATE);
 }
 

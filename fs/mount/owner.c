@@ -37,7 +37,8 @@ struct owners {
     pthread_mutex_t lock;
     struct owned *nodes;
     struct owner *owners;
-    uint64_t retry_ms; /* 0: nothing is to be tried again */
+    uint64_t retry_ms;     /* 0: nothing is to be tried again */
+    uint64_t removed_zxid; /* the last entry that removed what was in flight; of the client thread */
 };
 
 /* A removal under way. */
@@ -128,14 +129,17 @@ void owners_free(struct owners *owners)
     free(owners);
 }
 
-static void forget(struct mount *mount, uint64_t id)
+/* Whether its removal was under way. */
+static bool forget(struct mount *mount, uint64_t id)
 {
     struct owners *owners = mount->owners;
     pthread_mutex_lock(&owners->lock);
     struct owned *owned = find(owners, id);
+    bool in_flight = owned && owned->in_flight;
     uint64_t key = owned ? take_out(owners, owned) : 0;
     pthread_mutex_unlock(&owners->lock);
     holders_drop(mount, key);
+    return in_flight;
 }
 
 /* --- removing what the dead owned --- */
@@ -318,8 +322,13 @@ void owner_settle(struct mount *mount, struct owning *owning, const struct resul
 void owners_changed(struct mount *mount, const struct changes *changes)
 {
     for (size_t i = 0; i < changes->count; i++)
-        if (changes->list[i].kind == CHANGE_DELETE)
-            forget(mount, changes->list[i].id);
+        if (changes->list[i].kind == CHANGE_DELETE && forget(mount, changes->list[i].id))
+            mount->owners->removed_zxid = changes->zxid;
+}
+
+bool owners_removed(const struct mount *mount, uint64_t zxid)
+{
+    return mount->owners->removed_zxid == zxid;
 }
 
 void owners_lose(struct mount *mount)

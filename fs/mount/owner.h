@@ -30,7 +30,11 @@ void owner_settle(struct mount *mount, struct owning *owning, const struct resul
 
 /* --- from the client thread --- */
 
+/* Before the changes are announced. */
 void owners_changed(struct mount *mount, const struct changes *changes);
+/* Whether the entry applied last removed what a dead process owned: then the kernel does not know of it yet, though the
+ * entry is of this mount's session. */
+bool owners_removed(const struct mount *mount, uint64_t zxid);
 void owners_lose(struct mount *mount); /* with the session all is gone */
 
 /* --- from the holders' thread --- */
