@@ -29,6 +29,7 @@ static const struct command commands[] = {
     {"watch", command_watch, "[-r] [PATH]", "a line for each change of PATH and its children (all below: -r)"},
     {"sync", command_sync, "", "wait until all that was committed before is seen here"},
     {"sessions", command_sessions, "", "who is connected"},
+    {"locks", command_locks, "", "who holds a lock, who waits for one"},
     {"digest", command_digest, "", "a hash of the whole state, and its zxid"},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

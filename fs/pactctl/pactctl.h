@@ -75,6 +75,7 @@ int command_txn(struct tool *tool, int count, char **words);
 int command_watch(struct tool *tool, int count, char **words);
 int command_sync(struct tool *tool, int count, char **words);
 int command_sessions(struct tool *tool, int count, char **words);
+int command_locks(struct tool *tool, int count, char **words);
 int command_digest(struct tool *tool, int count, char **words);
 
 /* Waits for SIGINT or SIGTERM (blocked in all threads since main began). */

@@ -224,16 +224,27 @@ int command_sync(struct tool *tool, int count, char **words)
     return EXIT_DONE;
 }
 
+static void print_session_text(const struct session_info *info)
+{
+    char opened[40];
+    time_t seconds = (time_t)(info->opened_ns / 1000000000);
+    struct tm tm;
+    strftime(opened, sizeof opened, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
+    printf("%-18llx %-24s %8u %8.1f %-20s %12llu %10llu %8llu\n", (unsigned long long)info->id, info->host, info->pid,
+           info->timeout_ms / 1000.0, opened, (unsigned long long)info->last_number,
+           (unsigned long long)info->ephemerals, (unsigned long long)info->locks);
+}
+
 static void print_session(const struct tool *tool, const struct session_info *info)
 {
     if (tool->json)
-        json_print(json_pack("{s:I,s:o,s:I,s:I,s:I,s:I,s:I}", "id", (json_int_t)info->id, "host",
+        json_print(json_pack("{s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I}", "id", (json_int_t)info->id, "host",
                              json_text(info->host, strlen(info->host)), "pid", (json_int_t)info->pid, "timeout_ms",
                              (json_int_t)info->timeout_ms, "opened_ns", (json_int_t)info->opened_ns, "requests",
-                             (json_int_t)info->last_number, "ephemerals", (json_int_t)info->ephemerals));
+                             (json_int_t)info->last_number, "ephemerals", (json_int_t)info->ephemerals, "locks",
+                             (json_int_t)info->locks));
     else
-        printf("%-18llx %-24s %8u %8.1f %12llu %10llu\n", (unsigned long long)info->id, info->host, info->pid,
-               info->timeout_ms / 1000.0, (unsigned long long)info->last_number, (unsigned long long)info->ephemerals);
+        print_session_text(info);
 }
 
 int command_sessions(struct tool *tool, int count, char **words)
@@ -246,7 +257,8 @@ int command_sessions(struct tool *tool, int count, char **words)
     if (code != EXIT_DONE)
         return code;
     if (!tool->json)
-        printf("%-18s %-24s %8s %8s %12s %10s\n", "SESSION", "HOST", "PID", "TIMEOUT", "REQUESTS", "EPHEMERALS");
+        printf("%-18s %-24s %8s %8s %-20s %12s %10s %8s\n", "SESSION", "HOST", "PID", "TIMEOUT", "OPENED", "REQUESTS",
+               "EPHEMERALS", "LOCKS");
     const struct state *state = client_lock(tool->client);
     while (state_next_session(state, &id, &info))
         print_session(tool, &info);

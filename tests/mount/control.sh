@@ -18,8 +18,8 @@ mkdir d
 echo "# where it is"
 check "not listed" test "$(ls -A d)$(ls -A .)" == d
 check "there in each directory" test -d d/.pact -a -d .pact
-check "its files" test "$(names d/.pact)" == "children data quota stat "
-check "the root's" test "$(names .pact)" == "children data ensemble quota session stat "
+check "its files" test "$(names d/.pact)" == "children data locks quota stat "
+check "the root's" test "$(names .pact)" == "children data ensemble locks quota session stat "
 check "no session file below" answers ENOENT stat d/.pact/session
 check "nothing else" answers ENOENT stat d/.pact/none
 check "a file has none" answers ENOTDIR stat d/.pact/stat/.pact
@@ -66,6 +66,19 @@ check "growing further" answers EDQUOT append d/one 2000
 for i in 3 4 5; do mkdir "d/$i"; done
 check "in znodes" answers EDQUOT mkdir d/6
 check "a file as well" answers EDQUOT creat d/6
+df_says() { [[ $(df -B1 --output="$1" "$2" | tail -1 | tr -s ' ' | sed 's/^ //;s/ $//') == "$3" ]]; }
+check "df tells bytes" df_says size,used,avail d '4608 4096 512' # in blocks of 512, rounded down
+check "df tells znodes" df_says itotal,iused,iavail d/3 '5 5 0'
+check "df outside of it does not" test "$(df -B1 --output=size . | tail -1)" -gt 1000000
+mkdir out && echo 'nodes 2' >out/.pact/quota && mkdir out/in && echo 'nodes 9' >out/in/.pact/quota
+check "of nested quotas the tighter one" df_says itotal,iused,iavail out/in '2 1 1'
+check "which holds" answers OK mkdir out/in/1
+check "below, too" answers EDQUOT mkdir out/in/2
+rm -r out
+for text in 'nodes 4' 'bytes 3999'; do
+    (echo "$text" >d/.pact/quota) 2>/dev/null && fail "the quota '$text' is below what is used, and not refused"
+done
+check "a quota below what is used: EDQUOT" answers EDQUOT put d/.pact/quota 'nodes 4'
 for text in 'bytes' 'bytes x' 'bytes 1 bytes 2' 'nodes -1' 'other 3'; do
     (echo "$text" >d/.pact/quota) 2>/dev/null && fail "the quota '$text' is not refused at write"
 done
