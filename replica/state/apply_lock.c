@@ -4,6 +4,7 @@
 
 #include "replica/state/lock.h"
 #include "replica/state/mem.h"
+#include "replica/state/plant.h"
 
 static void note(struct apply *apply, const struct locked *locked, const struct lock *granted)
 {
@@ -97,9 +98,11 @@ static bool grant_round(struct apply *apply, struct locked *locked)
     bool any = false;
     for (struct lock *lock = lock_first(&locked->waiters), *next; lock != NULL; lock = next) {
         next = lock_next(&locked->waiters, lock);
-        if (lock_blocker(apply->state, locked, lock) != NULL)
+        if (lock_blocker(apply->state, locked, lock) != NULL || (STATE_BUG(LAST_FIRST) && next != NULL))
             continue;
         lock_leave(apply->state, lock);
+        if (STATE_BUG(GRANTED_TWICE))
+            lock_enter(apply->state, part_of(lock, lock->start, lock->end));
         take(apply, lock);
         note(apply, locked, lock);
         any = true;
@@ -281,6 +284,10 @@ static size_t drop_list(struct state *state, struct hook *list, uint64_t *ids)
     size_t count = 0;
     while (!hook_alone(list)) {
         struct lock *lock = lock_of_own(list->next);
+        if (STATE_BUG(LOCKS_LEFT)) {
+            hook_remove(&lock->own);
+            continue;
+        }
         ids[count++] = lock->locked->by_id.key;
         lock_leave(state, lock);
         lock_free(lock);
@@ -295,7 +302,7 @@ void apply_drop_locks(struct apply *apply, struct session *session)
     count += drop_list(apply->state, &session->waits, ids + count);
     qsort(ids, count, sizeof *ids, compare_ids);
     for (size_t i = 0; i < count; i++)
-        if (i == 0 || ids[i] != ids[i - 1])
+        if ((i == 0 || ids[i] != ids[i - 1]) && !STATE_BUG(NO_WAKE_UP))
             settle(apply, locked_find(apply->state, ids[i]));
     free(ids);
 }

@@ -3,6 +3,7 @@
 
 #include "replica/state/lock.h"
 #include "replica/state/mem.h"
+#include "replica/state/plant.h"
 
 int apply_create_session(struct apply *apply, const struct op_create_session *op)
 {
@@ -62,7 +63,11 @@ static void delete_owned(struct apply *apply, struct session *session)
     uint64_t *ids;
     size_t count = owned_ids(session, &ids);
     for (size_t i = 0; i < count; i++) {
-        apply_unlink(apply, tree_node(apply->state, ids[i]), false);
+        struct node *node = tree_node(apply->state, ids[i]);
+        if (STATE_BUG(EPHEMERAL_LEFT) && i == count - 1)
+            plant_keep(apply->state, node);
+        else
+            apply_unlink(apply, node, false);
         journal_commit(apply->state);
     }
     free(ids);

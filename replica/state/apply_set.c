@@ -187,6 +187,8 @@ int apply_set_quota(struct apply *apply, const struct op_set_quota *op)
     int code = find_directory(apply, op->at, &node);
     if (code != ERR_OK)
         return code;
+    if (apply->state->version >= STATE_VERSION_LOCKS && quota_below_use(node, op))
+        return ERR_QUOTA;
     apply_changed(apply, node);
     node_directory(node)->attr.max_bytes = op->max_bytes;
     node_directory(node)->attr.max_nodes = op->max_nodes;

@@ -239,6 +239,8 @@ int lifetime_check(const struct lifetime *lifetime, const struct node *node, uin
 
 /* Whether a directory and those above it, up to but not including `stop` (NULL: all), allow this growth. */
 int quota_check(const struct node *directory, const struct node *stop, int64_t bytes, int64_t nodes);
+/* Whether a directory has more than a quota would allow. */
+bool quota_below_use(const struct node *directory, const struct op_set_quota *quota);
 
 /* --- session.c --- */
 

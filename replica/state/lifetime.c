@@ -3,6 +3,7 @@
 
 #include "replica/state/internal.h"
 #include "replica/state/mem.h"
+#include "replica/state/plant.h"
 
 static bool may_become_due(const struct node *node)
 {
@@ -87,11 +88,12 @@ int lifetime_check(const struct lifetime *lifetime, const struct node *node, uin
 
 /* --- due --- */
 
-static bool ttl_over(const struct more_attr *more, int64_t now_ns)
+static bool ttl_over(const struct more *more, int64_t now_ns)
 {
     const uint64_t ns_per_ms = 1000000;
-    return more->ttl_ms > 0 && now_ns > more->ttl_from_ns &&
-           (uint64_t)now_ns - (uint64_t)more->ttl_from_ns >= more->ttl_ms * ns_per_ms;
+    const int64_t from_ns = STATE_BUG(TTL_BY_MTIME) ? more->node->attr.mtime_ns : more->attr.ttl_from_ns;
+    return more->attr.ttl_ms > 0 && now_ns > from_ns &&
+           (uint64_t)now_ns - (uint64_t)from_ns >= more->attr.ttl_ms * ns_per_ms;
 }
 
 static bool is_due(const struct node *node, int64_t now_ns)
@@ -100,7 +102,7 @@ static bool is_due(const struct node *node, int64_t now_ns)
         return false;
     bool left =
         node_is_directory(node) && node_directory(node)->attr.container && node_directory(node)->attr.had_children;
-    return left || ttl_over(&node->more->attr, now_ns);
+    return left || ttl_over(node->more, now_ns);
 }
 
 /* Where a scan that has done `after_id` goes on: behind it if it is still there, else from the start. */

@@ -5,6 +5,7 @@
 
 #include "replica/state/lock.h"
 #include "replica/state/mem.h"
+#include "replica/state/plant.h"
 
 struct search {
     const struct state *state;
@@ -81,11 +82,11 @@ const struct lock *lock_blocker(const struct state *state, const struct locked *
         return NULL;
     const struct hook *holders = &locked->holders, *waiters = &locked->waiters;
     for (const struct lock *other = lock_first(holders); other != NULL; other = lock_next(holders, other))
-        if (lock_conflicts(other, lock))
+        if (lock_conflicts(other, lock) && !(STATE_BUG(READERS_IGNORED) && !other->exclusive))
             return other;
     for (const struct lock *other = lock_first(waiters); other != NULL && other != lock;
          other = lock_next(waiters, other))
-        if (lock_conflicts(other, lock) && !waits_for(state, other, lock))
+        if (!STATE_BUG(QUEUE_JUMPED) && lock_conflicts(other, lock) && !waits_for(state, other, lock))
             return other;
     return NULL;
 }

@@ -148,8 +148,8 @@ struct op_set_policy {
     struct bytes policy;
 };
 
-/* Maxima for everything below a directory, itself and its own data not counted; 0 lifts one. Setting a quota below what
- * is used is allowed: it only stops growth. */
+/* Maxima for everything below a directory, itself and its own data not counted; 0 lifts one. Below what is used: QUOTA
+ * (before state version 3 it was allowed, and stopped growth). */
 struct op_set_quota {
     struct where at;
     uint64_t max_bytes, max_nodes;

@@ -15,10 +15,15 @@
  *   Acknowledged        no acknowledged write is lost, or has another result than the state machine gave
  *   ExactlyOnce, Fifo   each request at most once, those of a session in their order
  *   NotDone             what a mount was told is certainly not done is not done
- *   Expiry              a session's close for silence comes after its mount has taken it for gone
- *   Linearizable        writes and synced reads
- *   Sync                a sync shows what was committed before it began
- *   Liveness            with a majority well again, every mount's writes succeed */
+ *   Expiry              a session's close for silence comes after its mount has taken it for gone: before its locks are
+ *                       granted to others, and its ephemerals vanish
+ *   Exclusion           never two holders in conflict, in the state; nor a grant while a program elsewhere counts on
+ * one Queue               first come, first served; each waiter is granted once, as soon as nothing is in its way
+ *   LockLost            no lock goes but by its owner or with its session; none outlives its session
+ *   Ephemerals          they go with their session, neither later nor earlier
+ *   Ttl                 a znode goes no earlier than its TTL after its last change, by the stamps; and soon, once all
+ * is well Linearizable        writes and synced reads Sync                a sync shows what was committed before it
+ * began Liveness            with a majority well again, every mount's writes succeed */
 #ifndef PACT_SIM_CHECK_H
 #define PACT_SIM_CHECK_H
 
@@ -45,13 +50,13 @@ void check_loaded(struct cluster *cluster, uint32_t who, const struct state *sta
 
 /* --- programs: check_history.c --- */
 
-enum op_type { DO_PUT, DO_SWAP, DO_GET, DO_MAKE, DO_REMOVE };
+enum op_type { DO_PUT, DO_SWAP, DO_GET, DO_MAKE, DO_REMOVE, DO_TOUCH, DO_LOCK, DO_UNLOCK };
 enum { KEYS = 4 };
 
 struct op {
     uint64_t uid; /* from 1 */
     enum op_type type;
-    unsigned mount, key;
+    unsigned mount, key;      /* LOCK, UNLOCK: key is the program */
     void *owner;              /* the mount */
     uint64_t value, expected; /* PUT, SWAP: written; SWAP: what must be there; GET: what was read */
     uint64_t hash;            /* of the encoded request; GET: 0 */
@@ -71,6 +76,9 @@ uint64_t check_next_uid(const struct cluster *cluster);         /* that the next
 struct op *check_called(struct cluster *cluster, struct op op); /* the checker's until the end */
 /* MUST be called once for each: not definite: nothing is known. zxid 0: certainly not done. */
 void check_returned(struct cluster *cluster, struct op *op, bool definite, const struct result *result);
+
+/* All has been well since: no lock of before is still held or waited for, and nothing overdue is still there. */
+void check_settled(struct cluster *cluster, uint64_t since_us);
 
 uint64_t check_committed(const struct cluster *cluster); /* zxid of the reference's last entry */
 

@@ -30,6 +30,9 @@ void check_free(struct check *check)
     for (size_t i = 0; i < check->op_count; i++)
         free(check->all[i]);
     state_free(check->state);
+    changes_free(&check->changes);
+    free(check->locks);
+    free(check->nodes);
     free(check->order);
     free(check->terms);
     free(check->proposals);
@@ -37,8 +40,7 @@ void check_free(struct check *check)
     free(check);
 }
 
-/* Room for one more, of `size` bytes each. */
-static void *grown(void *list, size_t count, size_t *room, size_t size)
+void *grown(void *list, size_t count, size_t *room, size_t size)
 {
     if (count < *room)
         return list;
@@ -207,13 +209,15 @@ static void extend(struct cluster *cluster, uint32_t id, struct item *item)
     item_decode(cluster, item, &entry);
     if (entry.stamp_ns < state_stamp_ns(check->state))
         violated(cluster, "TotalOrder", "the stamp of " X " goes back", item->zxid);
-    state_apply(check->state, &entry, &result, NULL);
+    state_apply(check->state, &entry, &result, &check->changes);
     check->order = grown(check->order, check->count, &check->room, sizeof *check->order);
     check->order[check->count++] =
         (struct reference_entry){item_ref(item), state_digest(check->state), result.id, result.code, result.none};
     note(cluster, 'E', item->zxid, state_digest(check->state));
     cluster->outcome->counts.entries++;
     history_applied(cluster, &entry, &result);
+    locks_applied(cluster, &entry, &result);
+    lives_applied(cluster, &entry, &result);
 }
 
 void check_commits(struct cluster *cluster, uint32_t id, uint64_t after, struct item *item)

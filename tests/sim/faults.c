@@ -30,6 +30,7 @@ enum fault {
     MOUNT_PAUSE,
     MOUNT_CUT,
     MOUNT_DEATH,
+    MOUNT_LEAVE,
     FAULTS,
 };
 
@@ -263,6 +264,8 @@ static void trouble_mount(struct cluster *cluster, enum fault fault)
         mount_stall(mount, heal_time(cluster) * 2);
     } else if (fault == MOUNT_DEATH) {
         mount_dies(mount);
+    } else if (fault == MOUNT_LEAVE) {
+        mount_leaves(mount);
     } else {
         if (chance(cluster, 700))
             cut(cluster, SERVERS_MAX + index, server, heal_time(cluster));
@@ -278,7 +281,8 @@ static void trouble(struct cluster *cluster, enum fault fault)
                                               "pause",        "isolate",     "split",        "one way",
                                               "clog",         "loss",        "rotate",       "slow disk",
                                               "failing disk", "full disk",   "flip",         "wipe",
-                                              "clock jump",   "mount pause", "mount cut",    "mount death"};
+                                              "clock jump",   "mount pause", "mount cut",    "mount death",
+                                              "mount leaves"};
     trace(cluster, "fault: %s", names[fault]);
     if (fault >= MOUNT_PAUSE)
         trouble_mount(cluster, fault);

@@ -70,6 +70,7 @@ static void run_judge(struct cluster *cluster, struct event *event)
             violated(cluster, "Liveness", "replica %u has applied %" PRIx64 ", but %" PRIx64 " was committed", view.id,
                      view.applied, committed);
     }
+    check_settled(cluster, cluster->options.duration_ms / 2 * MS);
     for (unsigned i = 0; i < cluster->mount_count; i++)
         if (cluster->mounts[i]->done_called_us < event->other * (uint64_t)MS)
             violated(cluster, "Liveness", "no write of mount %u has succeeded since all is well", i);

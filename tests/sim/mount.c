@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tests/sim/network.h"
+#include "tests/sim/plant.h"
 
 enum { NONE = -1, WHO = 100 };
 
@@ -70,10 +71,21 @@ static void hang_up(struct mount *mount, uint64_t delay_ms)
     dial(mount, delay_ms * MS + pick(mount->cluster, 30 * MS));
 }
 
+static void run_anew(struct cluster *cluster, struct event *event)
+{
+    struct mount *mount = cluster->mounts[event->end - SERVERS_MAX];
+    if (mount->leaving)
+        mount_dies(mount);
+}
+
 static void note_state(struct mount *mount, enum client_state state)
 {
     static const char *const names[] = {"connecting", "connected", "suspended", "expired", "closed"};
     trace(mount->cluster, "mount %u: %s", mount->index, names[state]);
+    if (state == CLIENT_EXPIRED)
+        programs_begin(mount);
+    if (state == CLIENT_CLOSED && mount->leaving)
+        later(mount, run_anew, 0, 0);
     mount->cluster->outcome->counts.expiries += state == CLIENT_EXPIRED;
     mount->cluster->outcome->counts.sessions += state == CLIENT_CONNECTED;
 }
@@ -162,10 +174,11 @@ static void apply(struct mount *mount, const struct packet *packet)
         if (item->zxid <= learner_applied_zxid(mount->learner))
             continue;
         item_decode(cluster, item, &entry);
-        state_apply(mount->tree, &entry, &result, NULL);
+        state_apply(mount->tree, &entry, &result, &mount->changes);
         check_applied(cluster, WHO + mount->index, item->zxid, state_digest(mount->tree), &result);
         learner_applied(mount->learner, mount_ms(mount), &entry, &result, &mount->output);
         mount_carry_out(mount);
+        programs_see(mount, &mount->changes);
     }
 }
 
@@ -181,6 +194,8 @@ static void load_end(struct mount *mount)
     mount->tree = tree;
     check_loaded(mount->cluster, WHO + mount->index, tree);
     learner_loaded(mount->learner, mount_ms(mount), tree, &mount->output);
+    mount_carry_out(mount);
+    programs_loaded(mount);
 }
 
 void mount_receive(struct cluster *cluster, unsigned index, unsigned server, struct packet *packet)
@@ -190,6 +205,8 @@ void mount_receive(struct cluster *cluster, unsigned index, unsigned server, str
         return;
     const struct message *message = &packet->message;
     enum learner_verdict verdict = learner_message(mount->learner, mount_ms(mount), message, &mount->output);
+    if (PLANTED(RENEWED_ON_ACK) && message->kind == MESSAGE_HEARTBEAT_ACK)
+        plant_renew(mount->learner);
     mount_carry_out(mount);
     if (verdict == LEARNER_APPLY) {
         apply(mount, packet);
@@ -224,6 +241,8 @@ static void begin(struct mount *mount)
     mount->server = NONE;
     mount->tick_at_us = UINT64_MAX;
     mount->made_count = 0;
+    mount->leaving = false;
+    programs_begin(mount);
     dial(mount, pick(cluster, 300 * MS));
 }
 
@@ -255,6 +274,7 @@ void mount_free(struct mount *mount)
 {
     end(mount);
     learner_output_free(&mount->output);
+    changes_free(&mount->changes);
     free(mount);
 }
 
@@ -267,5 +287,16 @@ void mount_dies(struct mount *mount)
     mount->linked = false;
     end(mount);
     begin(mount);
+    mount_settle(mount);
+}
+
+void mount_leaves(struct mount *mount)
+{
+    if (mount->leaving)
+        return;
+    trace(mount->cluster, "mount %u closes its session", mount->index);
+    mount->leaving = true;
+    programs_begin(mount);
+    learner_close(mount->learner, mount_ms(mount), &mount->output);
     mount_settle(mount);
 }

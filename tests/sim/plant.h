@@ -1,5 +1,5 @@
 /* plant.h - bugs put into the simulated replicas on purpose, to try the simulator. Only sim_planted has them. Those of
- * zab itself stand in replica/zab/plant.h. */
+ * zab itself stand in replica/zab/plant.h, those of the state machine in replica/state/plant.h. */
 #ifndef PACT_SIM_PLANT_H
 #define PACT_SIM_PLANT_H
 
@@ -22,17 +22,30 @@ enum sim_bug {
     SIM_STREAM_UNCOMMITTED,       /* a mount is sent what is appended, not what is committed */
     SIM_EPOCHS_NOT_DURABLE,       /* epochs are promised, and forgotten with the process */
     SIM_WIPED_VOTER,              /* a replica that lost its disk votes as before */
+    SIM_RENEWED_ON_ACK,           /* a mount counts its lease from when an acknowledgement came */
+    SIM_LEADER_ACKS_ALONE,        /* a leader acknowledges heartbeats by its own word */
+    SIM_HEARTBEAT_NOT_HEARD,      /* heartbeats are acknowledged, and do not count as a sign of life */
+    SIM_ACK_WHILE_CLOSING,        /* heartbeats of a session whose close is proposed are acknowledged */
+    SIM_TTL_UNCHECKED,            /* what was due is deleted, though it has changed since */
+    SIM_TTL_TRIED_ONCE,           /* what was not deleted when it was due stays */
+    SIM_WAITERS_NOT_IN_SNAPSHOT,  /* a snapshot has only the locks that are held */
+    SIM_WAITER_HOLDS,             /* a program in the queue counts on its lock already */
 };
 extern enum sim_bug sim_planted;
 #define PLANTED(name) (sim_planted == SIM_##name)
 
 struct state;
+struct learner;
 void plant_forget_numbers(struct state *state);
+void plant_forget_waiters(struct state *state);
+void plant_renew(struct learner *learner);
 
 #else
 
 #define PLANTED(name)               false
 #define plant_forget_numbers(state) ((void)(state))
+#define plant_forget_waiters(state) ((void)(state))
+#define plant_renew(learner)        ((void)(learner))
 
 #endif
 #endif

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "replica/state/plant.h"
 #include "replica/zab/plant.h"
 #include "tests/sim/cluster.h"
 #include "tests/sim/plant.h"
@@ -19,15 +20,21 @@ struct bug {
     const char *name;
     enum zab_bug zab;
     enum sim_bug sim;
+    enum state_bug state;
 };
 
 #define ZAB(name)                                                                                                      \
     {                                                                                                                  \
-        "zab:" #name, BUG_##name, SIM_NONE                                                                             \
+        "zab:" #name, BUG_##name, SIM_NONE, STATE_BUG_NONE                                                             \
     }
 #define SIM(name)                                                                                                      \
     {                                                                                                                  \
-#name, BUG_NONE, SIM_##name                                                                                    \
+#name, BUG_NONE, SIM_##name, STATE_BUG_NONE                                                                    \
+    }
+
+#define STATE(name)                                                                                                    \
+    {                                                                                                                  \
+        "state:" #name, BUG_NONE, SIM_NONE, STATE_BUG_##name                                                           \
     }
 
 /* BUG_OLD_ENTRY is not among them: whoever leaves a leader resets the link to it, so that nothing of an older term is
@@ -60,6 +67,22 @@ static const struct bug bugs[] = {
     SIM(STREAM_UNCOMMITTED),
     SIM(EPOCHS_NOT_DURABLE),
     SIM(WIPED_VOTER),
+    SIM(RENEWED_ON_ACK),
+    SIM(LEADER_ACKS_ALONE),
+    SIM(HEARTBEAT_NOT_HEARD),
+    SIM(ACK_WHILE_CLOSING),
+    SIM(TTL_UNCHECKED),
+    SIM(TTL_TRIED_ONCE),
+    SIM(WAITERS_NOT_IN_SNAPSHOT),
+    SIM(WAITER_HOLDS),
+    STATE(READERS_IGNORED),
+    STATE(QUEUE_JUMPED),
+    STATE(LAST_FIRST),
+    STATE(GRANTED_TWICE),
+    STATE(NO_WAKE_UP),
+    STATE(LOCKS_LEFT),
+    STATE(EPHEMERAL_LEFT),
+    STATE(TTL_BY_MTIME),
 };
 enum { BUGS = sizeof bugs / sizeof bugs[0] };
 
@@ -90,6 +113,7 @@ static void run_seeds(const struct bug *bug, uint64_t from, uint64_t count)
     struct outcome outcome;
     zab_planted = bug->zab;
     sim_planted = bug->sim;
+    state_planted = bug->state;
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
     signal(SIGALRM, on_abort);

@@ -136,6 +136,7 @@ struct server {
     struct roster_session *roster;
     size_t roster_count, roster_room;
     uint64_t running_ms, running_at_ms;
+    uint64_t due_id; /* the znode proposed to be deleted last, for a planted bug */
     struct barrier *barriers;
     size_t barrier_count, barrier_room;
 };

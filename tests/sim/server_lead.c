@@ -4,7 +4,8 @@
  *     applied, which then is all there is.
  *  2. A heartbeat is acknowledged only after a quorum has answered a ping sent after it came, never once the session's
  *     close is proposed.
- *  3. A session's full timeout runs from the beginning of the term, by this process's running time. */
+ *  3. A session's full timeout runs from the beginning of the term, by this process's running time.
+ *  4. What a TTL ends is deleted as the state had it when it was found to be due: not if it has changed since. */
 #include "tests/sim/server_internal.h"
 
 #include <assert.h>
@@ -131,9 +132,9 @@ void lead_ask(struct server *server, unsigned from, enum ask_kind kind, uint64_t
     if (server->role != ZAB_LEADING)
         return;
     struct roster_session *session = find(server, id);
-    if (kind == ASK_HEARTBEAT && (!session || session->closing))
+    if (kind == ASK_HEARTBEAT && (!session || (session->closing && !PLANTED(ACK_WHILE_CLOSING))))
         return;
-    if (session)
+    if (session && !PLANTED(HEARTBEAT_NOT_HEARD))
         heard(server, session);
     if (server->barrier_count == server->barrier_room) {
         server->barrier_room = server->barrier_room ? 2 * server->barrier_room : 16;
@@ -142,7 +143,7 @@ void lead_ask(struct server *server, unsigned from, enum ask_kind kind, uint64_t
     }
     uint64_t token = ++server->last_tag;
     server->barriers[server->barrier_count++] = (struct barrier){token, tag, id, kind, from};
-    if (PLANTED(BARRIER_WITHOUT_QUORUM))
+    if (PLANTED(BARRIER_WITHOUT_QUORUM) || (PLANTED(LEADER_ACKS_ALONE) && kind == ASK_HEARTBEAT))
         lead_barrier_done(server, token, zab_committed(server->zab));
     else
         zab_happens(server, (struct zab_event){.kind = ZAB_BARRIER, .token = token});
@@ -169,7 +170,7 @@ void lead_barrier_done(struct server *server, uint64_t token, uint64_t zxid)
             continue;
         server->barriers[i] = server->barriers[--server->barrier_count];
         const struct roster_session *session = find(server, barrier.session);
-        if (barrier.kind != ASK_HEARTBEAT || (session && !session->closing))
+        if (barrier.kind != ASK_HEARTBEAT || (session && (!session->closing || PLANTED(ACK_WHILE_CLOSING))))
             answer(server, &barrier, zxid);
         return;
     }
@@ -182,6 +183,27 @@ static bool silent(const struct server *server, const struct roster_session *ses
     if (PLANTED(LEASE_BY_WALL_CLOCK))
         return server_wall_ns(server) / 1000000 - session->heard_wall_ms >= session->timeout_ms;
     return server->running_ms - session->heard_ms >= session->timeout_ms;
+}
+
+/* What has a TTL that has run out, or is an empty container, as the state has it so far. */
+static void propose_due(struct server *server)
+{
+    enum { AT_ONCE = 8 };
+    int64_t now_ns = server_wall_ns(server), stamp_ns = state_stamp_ns(server->state);
+    uint64_t after_id = 0;
+    struct request request = {.kind = OP_DELETE};
+    for (int i = 0; i < AT_ONCE && !server->full && !server->failing; i++) {
+        if (!state_next_due(server->state, now_ns > stamp_ns ? now_ns : stamp_ns, after_id, &request.delete))
+            return;
+        after_id = request.delete.at.id;
+        if (PLANTED(TTL_UNCHECKED))
+            request.delete.expect_zxid = 0;
+        if (PLANTED(TTL_TRIED_ONCE) && after_id <= server->due_id)
+            continue;
+        server->due_id = after_id;
+        if (propose_own(server, &request) != ERR_OK)
+            return;
+    }
 }
 
 void lead_tick(struct server *server)
@@ -201,6 +223,7 @@ void lead_tick(struct server *server)
         NOTE(server, "%u: session %llu has been silent", server->id, (unsigned long long)session->id);
         session->closing = true;
     }
+    propose_due(server);
 }
 
 /* --- the term --- */

@@ -24,6 +24,8 @@ static int load_snapshot(struct snapshot_reader *reader, struct state **state)
         loader_free(loader);
     else if (PLANTED(NUMBERS_NOT_IN_SNAPSHOT))
         plant_forget_numbers(*state);
+    else if (PLANTED(WAITERS_NOT_IN_SNAPSHOT))
+        plant_forget_waiters(*state);
     return code;
 }
 

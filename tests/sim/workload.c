@@ -1,5 +1,6 @@
 /* What the programs on a mount do: writes, conditional writes and synced reads of a few registers; znodes made under
- * names of their own and removed again. Each request is unlike all others, so that it is known again in the log. */
+ * names of their own, ephemerals and some with a TTL among them, touched and removed again; locks (programs.c). Each
+ * request is unlike all others, so that it is known again in the log. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,15 @@ static const struct node *key_node(const struct mount *mount, unsigned key)
     return state_find(mount->tree, below_root(name), &code);
 }
 
+uint64_t work_key_id(const struct mount *mount, unsigned key)
+{
+    struct node_stat stat = {0};
+    const struct node *node = key_node(mount, key);
+    if (node)
+        node_stat(node, &stat);
+    return stat.id;
+}
+
 static uint64_t key_value(const struct mount *mount, unsigned key)
 {
     const struct node *node = key_node(mount, key);
@@ -53,6 +63,8 @@ static void returned(void *arg, const struct result *result)
     struct mount *mount = op->owner;
     bool definite = result->zxid != 0 || result->code != ERR_OUTCOME_UNKNOWN;
     forget(mount, op);
+    if (op->type == DO_LOCK || op->type == DO_UNLOCK)
+        programs_returned(mount, op, result);
     trace(mount->cluster, "mount %u: #%llu returns %s at %llx", mount->index, (unsigned long long)op->uid,
           error_name(result->code), (unsigned long long)result->zxid);
     check_returned(mount->cluster, op, definite, result);
@@ -85,6 +97,14 @@ void work_forget(struct mount *mount)
     }
 }
 
+bool work_has_room(const struct mount *mount)
+{
+    for (size_t i = 0; i < MOUNT_OPS; i++)
+        if (!mount->ops[i])
+            return true;
+    return false;
+}
+
 /* --- questions --- */
 
 static struct op *call(struct mount *mount, struct op op, struct bytes request)
@@ -101,7 +121,7 @@ static struct op *call(struct mount *mount, struct op op, struct bytes request)
     return NULL;
 }
 
-static void submit(struct mount *mount, struct op new, const struct request *request)
+void work_submit(struct mount *mount, struct op new, const struct request *request)
 {
     struct cluster *cluster = mount->cluster;
     uint64_t ticket;
@@ -137,7 +157,7 @@ static void put_or_swap(struct mount *mount, bool swap)
         ops[1].write.version = stat.version;
         op.expected = key_value(mount, key);
     }
-    submit(mount, op, node ? &ops[1] : &both);
+    work_submit(mount, op, node ? &ops[1] : &both);
 }
 
 static void make(struct mount *mount)
@@ -149,7 +169,9 @@ static void make(struct mount *mount)
     request.create = (struct op_create){.at = below_root(name), .kind = KIND_DIRECTORY, .mode = 0755};
     request.create.lifetime =
         (struct lifetime){.sequential = true, .sequence_at = (uint32_t)len, .ephemeral = chance(mount->cluster, 400)};
-    submit(mount, op, &request);
+    if (chance(mount->cluster, 300))
+        request.create.lifetime.ttl_ms = pick_between(mount->cluster, 300, 5000);
+    work_submit(mount, op, &request);
 }
 
 static void remove_one(struct mount *mount)
@@ -161,7 +183,20 @@ static void remove_one(struct mount *mount)
     struct op op = {.type = DO_REMOVE};
     struct request request = {.kind = OP_DELETE};
     request.delete = (struct op_delete){.at = below_root(name), .version = NO_VERSION_CHECK};
-    submit(mount, op, &request);
+    work_submit(mount, op, &request);
+}
+
+/* Sets the times of a znode of its own, back to long ago: a TTL begins anew with it. */
+static void touch(struct mount *mount)
+{
+    if (mount->made_count == 0)
+        return;
+    const char *name = mount->made[pick(mount->cluster, mount->made_count)];
+    struct op op = {.type = DO_TOUCH, .value = check_next_uid(mount->cluster)};
+    struct request request = {.kind = OP_SET_ATTR};
+    request.set_attr = (struct op_set_attr){
+        .at = below_root(name), .aversion = NO_VERSION_CHECK, .mask = ATTR_MTIME, .mtime_ns = (int64_t)op.value};
+    work_submit(mount, op, &request);
 }
 
 static void get(struct mount *mount)
@@ -179,21 +214,26 @@ static void get(struct mount *mount)
 static void one(struct mount *mount)
 {
     uint64_t kind = pick(mount->cluster, 100);
-    if (kind < 30)
+    if (kind < 20)
         put_or_swap(mount, false);
-    else if (kind < 45)
+    else if (kind < 30)
         put_or_swap(mount, true);
-    else if (kind < 70)
+    else if (kind < 45)
         get(mount);
-    else if (kind < 88)
+    else if (kind < 58)
         make(mount);
-    else
+    else if (kind < 64)
         remove_one(mount);
+    else if (kind < 70)
+        touch(mount);
+    else
+        programs_turn(mount);
 }
 
 static void run_work(struct cluster *cluster, struct event *event)
 {
     struct mount *mount = cluster->mounts[event->end - SERVERS_MAX];
+    programs_tend(mount);
     unsigned count = chance(cluster, 80) ? MOUNT_OPS : 1;
     for (unsigned i = 0; i < count; i++)
         one(mount);
