@@ -29,7 +29,7 @@ refuses 2 'HOST:PORT' 127.0.0.1:99999 "$mnt"
 refuses 2 'HOST:PORT' 127.0.0.1:1,, "$mnt"
 refuses 2 'directory' embedded: "$mnt"
 refuses 2 'x' -x 127.0.0.1:1 "$mnt"
-for option in lost=SIGTERM nonsense nonsense=1 session_timeout session_timeout= session_timeout=0s session_timeout=1x \
+for option in lost=SIGNONE lost=TERMX lost=0 lost=65 lost=-9 lost=9x lost= nonsense nonsense=1 session_timeout session_timeout= session_timeout=0s session_timeout=1x \
     session_timeout=301s session_timeout=500ms op_timeout=-1s root=sub consistency=strong templates=maybe key=; do
     refuses 2 "${option%%=*}" 127.0.0.1:1 "$mnt" -o "$option"
 done

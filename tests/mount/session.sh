@@ -19,7 +19,7 @@ other_session() { [[ $(session) != "$1" && $(session) != 0x0 ]]; }
 # The files are held open by a shell that forks nothing: a child would hang closing its copies while the mount stands.
 touch "$a/log"
 echo old >"$a/file"
-mkdir "$a/{ephemeral}here"
+setsid -w mkdir "$a/{ephemeral}here" # not by this process group, which would be fenced: see fence.sh
 mkfifo "$WORK/commands"
 hold() {
     # shellcheck disable=SC2094  # they are different opens on purpose

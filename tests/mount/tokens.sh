@@ -73,7 +73,7 @@ check "rename onto a token" test -f m/became
 echo "# malformed, doubled, conflicting"
 mkdir bad
 for name in 'x{ttl=}' 'x{ttl}' 'x{ttl=-1}' 'x{ttl=1x}' 'x{seq=3}' 'x{seq}{seq}' 'x{ephemeral}{ttl=1s}' 'x{ephemeral}{container}' \
-    'x{owner=1}' '{ephemeral}' 'x{ttl=99999999d}'; do
+    'x{owner}' 'x{owner=}' 'x{owner=0}' 'x{owner=me}' '{ephemeral}' 'x{ttl=99999999d}'; do
     for call in mkdir creat file "symlink target" "rename m/became"; do
         # shellcheck disable=SC2086  # a call and its argument
         answers EINVAL $call "bad/$name" || fail "$call $name is not refused"
@@ -103,7 +103,7 @@ check "a child gets the policy" test "$(getfattr --absolute-names --only-values 
 check "a directory too" test "$(getfattr --absolute-names --only-values -n user.pact.ephemeral_owner p/dir)" == "$owner"
 check "tokens in the name go first" test "$(getfattr --absolute-names --only-values -n user.pact.ephemeral_owner p/other)" == 0
 check "a policy with a TTL" eventually not test -e p/ttl
-for policy in '{seq}' '{owner}' '{ephemeral}{container}' x '{ttl=}'; do
+for policy in '{owner=1}' '{seq}{seq}' '{owner}{ttl=1s}' '{ephemeral}{container}' x '{ttl=}'; do
     (echo "$policy" >p/.pact/children) 2>/dev/null && fail "the policy '$policy' is not refused at write"
     [[ $(<p/.pact/children) == '{ttl=1s}' ]] || fail "the policy '$policy' changed something"
 done
