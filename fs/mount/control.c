@@ -134,8 +134,8 @@ static void say_events(struct mount *mount, struct text *text)
 /* Who would be fenced if the session were lost, and who was. */
 static void say_holders(struct mount *mount, struct text *text)
 {
-    say(text, "owned %" PRIu64 "\nholders %" PRIu64 "\nfenced %" PRIu64 "\n", owners_count(mount),
-        holders_count(mount), fence_count(mount));
+    say(text, "owned %" PRIu64 "\nholders %" PRIu64 "\nfenced %" PRIu64 "\n", owners_count(mount), holders_count(mount),
+        fence_count(mount));
 }
 
 static void say_session(struct mount *mount, struct text *text)
@@ -321,9 +321,22 @@ int control_request(enum control kind, uint64_t id, const struct data *text, cha
     return token_policy(request->set_policy.policy, &tokens);
 }
 
-int control_check(enum control kind, const struct data *text)
+/* As apply will judge it. */
+static int check_quota(struct mount *mount, uint64_t id, const struct op_set_quota *quota)
+{
+    struct node_stat stat;
+    int code = mount_stat(mount, id, &stat);
+    if (code)
+        return code;
+    bool below = (quota->max_bytes && stat.subtree_bytes - stat.size > quota->max_bytes) ||
+                 (quota->max_nodes && stat.subtree_nodes - 1 > quota->max_nodes);
+    return below ? ERR_QUOTA : ERR_OK;
+}
+
+int control_check(struct mount *mount, enum control kind, uint64_t id, const struct data *text)
 {
     char room[CONTROL_TEXT_BYTES];
     struct request request;
-    return control_request(kind, 0, text, room, &request);
+    int code = control_request(kind, id, text, room, &request);
+    return code || kind != CONTROL_QUOTA ? code : check_quota(mount, id, &request.set_quota);
 }

@@ -40,8 +40,8 @@ int control_text(struct mount *mount, fuse_ino_t ino, struct data **text);
 /* The content of `ensemble`; NULL: no replica answers. A count for the caller. */
 struct data *control_ensemble(struct mount *mount, const struct message_status *status);
 
-/* Whether a text can be written to a control file. */
-int control_check(enum control kind, const struct data *text);
+/* Whether a text can be written to a directory's control file, as the tree is now. */
+int control_check(struct mount *mount, enum control kind, uint64_t id, const struct data *text);
 /* The request that writes it; borrows from `room`. */
 enum { CONTROL_TEXT_BYTES = 4096 };
 int control_request(enum control kind, uint64_t id, const struct data *text, char room[CONTROL_TEXT_BYTES],

@@ -273,7 +273,7 @@ int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t 
         has_staged(handle, before);
     }
     if (!code && !has_data(handle)) /* told at once, and again at the commit: it stays staged */
-        code = control_check(handle->control, handle->stage.view);
+        code = control_check(handle->mount, handle->control, handle->id, handle->stage.view);
     if (code && replaces(handle))
         handle->error = code;
     data_unref(base);

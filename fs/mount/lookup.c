@@ -181,28 +181,65 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_readlink(req, target);
 }
 
-/* The tree lives in memory: what there is room for is the machine's memory, or what a quota on the root allows. */
+/* --- statfs: the tree lives in memory, so there is room for the machine's memory, or for what the quotas of the
+ * directory and of those above it leave --- */
+
+enum { STATFS_BLOCK_BYTES = 512 }; /* small, for small quotas */
+
+struct space {
+    uint64_t max, used;
+    bool limited; /* by a quota */
+};
+
+static uint64_t space_free(const struct space *space)
+{
+    return space->max > space->used ? space->max - space->used : 0;
+}
+
+/* Of several quotas that counts of which least is left. */
+static void limit(struct space *space, uint64_t max, uint64_t used)
+{
+    struct space found = {max, used, true};
+    if (max && (!space->limited || space_free(&found) < space_free(space)))
+        *space = found;
+}
+
+/* From the directory up to the state's root, whose use counts if there is no quota at all. */
+static void limit_space(const struct node *node, struct space *bytes, struct space *nodes)
+{
+    struct node_stat stat;
+    node_stat(node, &stat);
+    if (stat.kind != KIND_DIRECTORY)
+        return;
+    if (!bytes->limited)
+        bytes->used = stat.subtree_bytes;
+    if (!nodes->limited)
+        nodes->used = stat.subtree_nodes;
+    limit(bytes, stat.max_bytes, stat.subtree_bytes - stat.size);
+    limit(nodes, stat.max_nodes, stat.subtree_nodes - 1);
+}
+
 void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     struct mount *mount = mount_of(req);
-    struct node_stat stat = {0};
     struct sysinfo machine;
-    (void)ino;
-    mount_stat(mount, mount->root, &stat);
     sysinfo(&machine);
-    uint64_t bytes = stat.max_bytes ? stat.max_bytes : (uint64_t)machine.totalram * machine.mem_unit;
-    uint64_t nodes = stat.max_nodes ? stat.max_nodes : bytes / KIB;
-    uint64_t bytes_free = bytes > stat.subtree_bytes ? bytes - stat.subtree_bytes : 0;
-    uint64_t nodes_free = nodes > stat.subtree_nodes ? nodes - stat.subtree_nodes : 0;
+    uint64_t memory = (uint64_t)machine.totalram * machine.mem_unit;
+    struct space bytes = {.max = memory}, nodes = {.max = memory / KIB};
+    const struct state *state = client_lock(mount->client);
+    const struct node *node = state_node(state, control_is(ino) ? control_id(ino) : znode_of(mount, ino));
+    for (; node; node = node_parent(state, node))
+        limit_space(node, &bytes, &nodes);
+    client_unlock(mount->client);
     struct statvfs answer = {
-        .f_bsize = LIMIT_BLOCK_BYTES,
-        .f_frsize = LIMIT_BLOCK_BYTES,
-        .f_blocks = bytes / LIMIT_BLOCK_BYTES,
-        .f_bfree = bytes_free / LIMIT_BLOCK_BYTES,
-        .f_bavail = bytes_free / LIMIT_BLOCK_BYTES,
-        .f_files = nodes,
-        .f_ffree = nodes_free,
-        .f_favail = nodes_free,
+        .f_bsize = STATFS_BLOCK_BYTES,
+        .f_frsize = STATFS_BLOCK_BYTES,
+        .f_blocks = bytes.max / STATFS_BLOCK_BYTES,
+        .f_bfree = space_free(&bytes) / STATFS_BLOCK_BYTES,
+        .f_bavail = space_free(&bytes) / STATFS_BLOCK_BYTES,
+        .f_files = nodes.max,
+        .f_ffree = space_free(&nodes),
+        .f_favail = space_free(&nodes),
         .f_namemax = LIMIT_NAME_BYTES,
     };
     fuse_reply_statfs(req, &answer);

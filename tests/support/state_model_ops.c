@@ -381,6 +381,14 @@ static int set_directory(struct model *model, const struct request *request, str
         return code;
     if (node->s.kind != KIND_DIRECTORY)
         return ERR_NOT_DIR;
+    int64_t bytes, nodes;
+    model_weigh(model, node->s.id, &bytes, &nodes);
+    uint64_t used_bytes = (uint64_t)bytes - node->data.len, used_nodes = (uint64_t)nodes - 1;
+    const struct op_set_quota *quota = &request->set_quota;
+    if (!policy && model->version >= 3 &&
+        ((quota->max_bytes > 0 && used_bytes > quota->max_bytes) ||
+         (quota->max_nodes > 0 && used_nodes > quota->max_nodes)))
+        return ERR_QUOTA;
     model_changed(model, node);
     model_name_result(result, node, false);
     if (policy) {

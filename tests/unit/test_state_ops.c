@@ -377,6 +377,10 @@ static void test_nested_quotas(void **arg)
     assert_int_equal(story_rename(story, "a/g", "a/b/g"), ERR_OK);    /* within */
     assert_int_equal(story_write(story, "a/b/f", "123456789"), ERR_OK);
     assert_int_equal(story_write(story, "a/b/f", "1234567890"), ERR_QUOTA);
+    story_version(story, STATE_VERSION);
+    assert_int_equal(story_quota(story, "a", 8, 0), ERR_QUOTA); /* from version 3 on it is refused */
+    assert_int_equal(story_quota(story, "a", 0, 2), ERR_QUOTA);
+    assert_int_equal(story_quota(story, "a", 9, 3), ERR_OK);
     assert_int_equal(story_quota(story, "a/b", 0, 0), ERR_OK);
     assert_int_equal(story_quota(story, "a", 0, 0), ERR_OK);
     assert_int_equal(story_make(story, "a/h", KIND_FILE), ERR_OK);
