@@ -34,6 +34,7 @@
 enum {
     FUSE_THREADS = 4,
     WAKE_MS = 10,
+    EMBEDDED_START_MS = 60000,
     /* Mappings of FOPEN_DIRECT_IO files (Linux 6.6); libfuse 3.14 knows 32 flags only. An older kernel ignores it. */
     DIRECT_IO_ALLOW_MMAP_IN_FLAGS2 = 1u << (36 - 32),
 };
@@ -307,10 +308,12 @@ static void end_loop(struct serving *serving)
 
 /* --- start --- */
 
-/* Waits for the tree, op_timeout at most; a big one that is still coming is waited for. */
+/* Waits for the tree, op_timeout at most; a big one that is still coming is waited for, and an embedded replica. */
 static int wait_for_tree(struct serving *serving, char *text, size_t text_len)
 {
     uint32_t given_ms = serving->options->op_timeout_ms, wait_ms = given_ms ? given_ms : DEFAULT_OP_TIMEOUT_MS;
+    if (serving->options->embedded && wait_ms < EMBEDDED_START_MS)
+        wait_ms = EMBEDDED_START_MS;
     uint64_t copied;
     int code;
     do {

@@ -135,6 +135,7 @@ static int find_servers(struct options *options, struct embedded **embedded, cha
     static char address[256];
     options->mount.servers = options->servers;
     if (options->directory) {
+        options->mount.embedded = true;
         options->mount.servers = address;
         return embedded_start(options->directory, on_failed, NULL, embedded, address, sizeof address,
                               &options->mount.keys, text, text_len);
