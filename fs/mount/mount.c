@@ -25,8 +25,9 @@ int mount_writable(const struct mount *mount)
 
 int mount_may_change(fuse_req_t req)
 {
-    int code = mount_writable(mount_of(req));
-    return code ? code : fence_check(req);
+    struct mount *mount = mount_of(req);
+    int code = mount->read_only ? ERR_READ_ONLY : fence_check(req);
+    return code ? code : client_writable(mount->client);
 }
 
 int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat)

@@ -50,7 +50,7 @@ struct mount *mount_of(fuse_req_t req);
 bool mount_ghost(struct mount *mount, fuse_req_t req);
 /* Whether a modifying call would be refused now: ERR_OK, READ_ONLY, NO_QUORUM or SESSION_EXPIRED. */
 int mount_writable(const struct mount *mount);
-/* The same for this caller: SESSION_EXPIRED as well, if it is fenced (fence.h). What it then submits by call_submit
+/* The same for this caller: SESSION_EXPIRED at once, if it is fenced (fence.h). What it then submits by call_submit
  * goes under the session that was looked at, or not at all. */
 int mount_may_change(fuse_req_t req);
 

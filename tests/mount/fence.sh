@@ -1,0 +1,161 @@
+#!/bin/bash
+# The end of a session: who held something under it gets ESTALE on each modifying call as long as it lives, with its
+# descendants and process group; the others go on in the new session. Also after a pactfs that was killed: the next one
+# fences the holders, then frees what they held, at once.
+# shellcheck disable=SC2016  # what is given to `bash -c` expands there
+. "$(dirname "$0")/lib.sh"
+
+op() { "$PACT_TESTS/op" "$@"; }
+answers() { [[ $(op "${@:2}") == "$1" ]]; }
+value() { sed -n "s/^$2 //p" "$1/.pact/session"; } # MNT NAME
+a=$WORK/a b=$WORK/b
+mkdir "$WORK/knocks"
+declare -A KNOCKERS=()
+
+# knock NAME [COMMAND]: a process of a group of its own that runs COMMAND (in bash) and then makes and removes a directory again and again
+knock() {
+    setsid bash -c "${2:-:}"'
+        exec "$1/owners" knock mkdir "$2/$3"' _ "$PACT_TESTS" "$a" "$1" "$WORK/knocks/grandchild" >>"$WORK/knocks/$1" 2>>"$WORK/errors" &
+    KNOCKERS[$1]=$!
+    eventually says "$1" OK
+}
+says() { [[ $(tail -n 1 "$WORK/knocks/$1") == "$2" ]]; }
+end_knockers() {
+    local pid
+    for pid in "${KNOCKERS[@]}" $(cat "$WORK/knocks/grandchild.pid"); do kill -9 -- "-$pid" 2>/dev/null || kill -9 "$pid"; done 2>/dev/null
+    wait "${KNOCKERS[@]}" 2>/dev/null
+    KNOCKERS=()
+}
+connected() { [[ $(value "$a" state) == connected ]]; }
+another() { connected && [[ $(value "$a" session) != "$1" ]]; }
+
+# What holds something, and what does not.
+start_holders() {
+    knock owner 'mkdir "$2/{owner=$$}owned"'
+    knock maker '"$1/op" mkdir "$2/{ephemeral}made"' # the maker is dead, but of the same group
+    knock child 'mkdir "$2/{owner=$$}parents"; setsid "$1/owners" knock mkdir "$2/grandchild" >>"$4" & echo $! >"$4.pid"'
+    eventually says grandchild OK
+    knock bystander
+    settled
+    eventually test -d "$b/owned" -a -d "$b/made" -a -d "$b/parents" || fail "nobody holds anything: $(cat "$WORK/errors")"
+}
+settled() { sync "$a" "$b"; }
+
+fenced_are() {
+    check "an owner is fenced" eventually says owner ESTALE
+    check "the group of who made an ephemeral" eventually says maker ESTALE
+    check "one with children, and they, in a session of their own" eventually eval 'says child ESTALE && says grandchild ESTALE'
+    check "a bystander goes on" eventually says bystander OK
+    check "so does this test" answers OK mkdir "$a/after"
+    rmdir "$a/after"
+}
+
+each_call() {
+    local call
+    : >"$a/file"
+    for call in 'mkdir D' 'creat F' 'symlink t L' 'file N' 'unlink file' 'rename file g' 'truncate file 0' 'chmod file' \
+        'write file 1' 'append file 1' 'openw file' 'setxattr file user.x' 'fallocate file 10'; do
+        echo "$call"
+    done >"$WORK/calls"
+    setsid bash -c 'mkdir "$1/{owner=$$}holds"; cd "$1"; exec 8>>file 9<>"$3.pipe"; echo ready >"$3"; read -r <&9
+        while read -r call; do echo "$call $("$2/op" $call)"; done <"$3.calls" >"$3"
+        { echo x >&8; } 2>>"$3"; echo "opened before $?" >>"$3"; cat file >/dev/null && ls >/dev/null && echo "read OK" >>"$3"; echo done >>"$3"' \
+        _ "$a" "$PACT_TESTS" "$WORK/each" 2>/dev/null &
+    HOLDER=$!
+}
+
+# --- a session that expires ---
+
+start_pactd
+start_mount "$b"
+mkdir "$a"
+setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=3s || fail "the mount does not start"
+daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=3s")
+trap 'end_knockers; kill -CONT "$daemon"; kill -9 "$daemon"; umount -l "$a"; cleanup' EXIT
+
+echo "# expired"
+start_holders
+mkfifo "$WORK/each.pipe"
+each_call
+cp "$WORK/calls" "$WORK/each.calls"
+eventually test -s "$WORK/each" || fail "the holder does not start"
+check "holders are counted" eval '(($(value "$a" holders) >= 4 && $(value "$a" fenced) == 0))'
+before=$(value "$a" session)
+kill -STOP "$daemon"
+check "it expires: all that was held is free" eventually eval '[[ ! -e $b/owned && ! -e $b/made && ! -e $b/parents && ! -e $b/holds ]]'
+kill -CONT "$daemon"
+check "a new session begins by itself" eventually another "$before"
+fenced_are
+echo go >"$WORK/each.pipe"
+eventually grep -q done "$WORK/each" || fail "the holder does not end"
+refused=$(grep -c ' ESTALE$' "$WORK/each")
+check "each of $(wc -l <"$WORK/calls") modifying calls of its children fails" test "$refused" == "$(wc -l <"$WORK/calls")" || sed 's/^/#  /' "$WORK/each"
+check "so does a descriptor that was opened before" grep -q 'opened before 1' "$WORK/each"
+check "what only reads goes on" grep -q 'read OK' "$WORK/each"
+check "fenced are counted" test "$(value "$a" fenced)" -ge 4
+check "nobody holds anything any more" test "$(value "$a" holders)" == 0
+end_knockers
+wait "$HOLDER"
+check "when they have ended, nobody is fenced" eventually eval '[[ $(value "$a" fenced) == 0 ]]'
+
+echo "# killed and started again"
+start_holders
+record=$(grep -l "^mountpoint $a$" /run/pactfs/*)
+check "the record is root's alone" test "$(stat -c '%a %u' "$record")" == "600 0"
+kill -9 "$daemon"
+eventually not kill -0 "$daemon"
+began=$EPOCHREALTIME
+setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=300s || fail "the mount does not start again"
+ended=$EPOCHREALTIME
+daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=300s")
+check "when it answers, all is free" test ! -e "$a/owned" -a ! -e "$a/made" -a ! -e "$a/parents"
+echo "# it answered after $(((${ended/./} - ${began/./}) / 1000)) ms"
+sync "$b"
+check "elsewhere, too" test ! -e "$b/owned" -a ! -e "$b/made" -a ! -e "$b/parents"
+check "the holders of the killed one are fenced" eval '(($(value "$a" fenced) >= 3))'
+fenced_are
+
+echo "# killed again, while they are fenced"
+kill -9 "$daemon"
+eventually not kill -0 "$daemon"
+setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=300s -o lost=SIGTERM || fail "the mount does not start again"
+daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=300s -o lost=SIGTERM")
+check "they stay so, and lost=SIGTERM tells them" eventually grep -q SIGTERM "$WORK/knocks/owner"
+check "all of them" eventually eval 'grep -q SIGTERM "$WORK/knocks/maker" && grep -q SIGTERM "$WORK/knocks/grandchild"'
+check "but not others" eventually eval 'says bystander OK && ! grep -q SIGTERM "$WORK/knocks/bystander"'
+end_knockers
+
+echo "# unmounted"
+start_holders
+eventually umount "$a" || fail "cannot unmount" # who knocks keeps it busy for a moment
+check "a clean unmount frees at once" eventually eval '[[ ! -e $b/owned && ! -e $b/made ]]'
+check "and leaves no record" eventually test ! -e "$record"
+end_knockers
+
+echo "# records that are none"
+restart() {
+    setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -f 2>"$WORK/a.log" &
+    daemon=$!
+    started "$WORK/a.log" $daemon 'the mount answers' "the mount with a record that is none"
+}
+for text in '' garbage $'pactfs-record 1\nservers x\nmountpoint y\nsession 1 2 3 4\n' \
+    "$(printf 'pactfs-record 1\nservers %s\nmountpoint %s\nsession 1 00 00 00\n+ 1 1 1 1\n' "$SERVERS" "$a")"; do
+    printf '%s' "$text" >"$record"
+    chmod 600 "$record"
+    restart
+    check "'${text:0:20}': one line, and ignored" eval '(($(grep -c "is no record of this mount" "$WORK/a.log") == 1 && $(value "$a" fenced) == 0))'
+    umount "$a"
+    ended "$daemon" "the mount"
+done
+zeros=$(printf '0%.0s' {1..32})
+printf 'pactfs-record 1\nservers %s\nmountpoint %s\nsession 1 %s %s %s\n+ 1 1 1 0\n+ 2 half' "$SERVERS" "$a" "$zeros" "$zeros" "$zeros" >"$record"
+chmod 600 "$record"
+restart
+check "another cluster's, a process number of another, half a line: no matter" test "$(value "$a" fenced)" == 0
+check "with a session of its own" answers OK mkdir "$a/fine"
+umount "$a"
+ended "$daemon" "the mount"
+trap 'end_knockers; cleanup' EXIT
+stop_mount "$b"
+stop_pactd
+finish
