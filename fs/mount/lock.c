@@ -29,13 +29,13 @@ uint64_t locks_now_ms(void)
 
 /* --- its thread --- */
 
-static void sleep_until(struct locks *locks, uint64_t until_ms)
+static void sleep_until(struct locks *locks, pthread_cond_t *cond, uint64_t until_ms)
 {
     struct timespec until = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
     if (until_ms == UINT64_MAX)
-        pthread_cond_wait(&locks->moved, &locks->mutex);
+        pthread_cond_wait(cond, &locks->mutex);
     else
-        pthread_cond_clockwait(&locks->moved, &locks->mutex, CLOCK_MONOTONIC, &until);
+        pthread_cond_clockwait(cond, &locks->mutex, CLOCK_MONOTONIC, &until);
 }
 
 static void *run(void *arg)
@@ -50,7 +50,7 @@ static void *run(void *arg)
         if (again && tried_ms + RETRY_MS < due_ms)
             due_ms = tried_ms + RETRY_MS;
         if (!locks->stopping && locks_now_ms() < due_ms)
-            sleep_until(locks, due_ms);
+            sleep_until(locks, &locks->moved, due_ms);
         bool stopping = locks->stopping;
         pthread_mutex_unlock(&locks->mutex);
         if (stopping)
@@ -70,6 +70,7 @@ struct locks *locks_new(struct mount *mount)
     locks->mount = mount;
     pthread_mutex_init(&locks->mutex, NULL);
     pthread_cond_init(&locks->moved, NULL);
+    pthread_cond_init(&locks->released, NULL);
     if (!pthread_create(&locks->thread, NULL, run, locks))
         return locks;
     free(locks);
@@ -119,6 +120,7 @@ void locks_free(struct locks *locks)
         return;
     locks_expired(locks);
     pthread_cond_destroy(&locks->moved);
+    pthread_cond_destroy(&locks->released);
     pthread_mutex_destroy(&locks->mutex);
     free(locks);
 }
@@ -133,6 +135,7 @@ void locks_flush(const struct handle *handle, uint64_t owner, fuse_req_t req, in
     bool withdrawn = waits_withdraw(locks, handle, owner);
     pthread_mutex_lock(&locks->mutex);
     bool held = claims_posix(locks, handle->id, owner);
+    claims_flushed(locks, handle);
     pthread_mutex_unlock(&locks->mutex);
     if (held || withdrawn) /* it comes after what was withdrawn: that is done then, too */
         lock_give_up(locks, &op, NULL, req, code);
@@ -140,25 +143,20 @@ void locks_flush(const struct handle *handle, uint64_t owner, fuse_req_t req, in
         reply_code(req, code);
 }
 
+/* Its claims go when their unlock is submitted: whoever waited for that comes after it. */
 void locks_release(struct locks *locks, const struct handle *handle)
 {
     struct op_unlock op = {.id = handle->id, .scope = UNLOCK_HANDLE, .handle = handle->fh};
-    struct claim *claim, *next;
     pthread_mutex_lock(&locks->mutex);
-    struct lock_node *node = lock_node_find(locks, handle->id);
-    bool any = node && waits_close(locks, node, handle->fh);
-    node = lock_node_find(locks, handle->id);
-    for (claim = node ? node->claims : NULL; claim; claim = next) {
-        next = claim->next;
-        if (claim->handle != handle)
-            continue;
-        any = true;
-        claim->waits = 0;
-        claim_set(locks, claim, false); /* it goes */
-    }
+    bool any = waits_close(locks, handle) | claims_of(locks, handle);
     pthread_mutex_unlock(&locks->mutex);
-    if (any)
-        lock_give_up(locks, &op, NULL, NULL, ERR_OK);
+    if (!any)
+        return;
+    lock_give_up(locks, &op, NULL, NULL, ERR_OK);
+    pthread_mutex_lock(&locks->mutex);
+    claims_end(locks, handle);
+    pthread_cond_broadcast(&locks->released);
+    pthread_mutex_unlock(&locks->mutex);
 }
 
 /* --- the kernel's requests --- */
@@ -217,6 +215,15 @@ static void give_birth(struct mount *mount, uint64_t id)
         client_submit(mount->client, &request, ignore, NULL);
 }
 
+static void wait_for_release(struct locks *locks, const struct handle *handle)
+{
+    uint64_t until_ms;
+    pthread_mutex_lock(&locks->mutex);
+    while ((until_ms = claims_closing_ms(locks, handle)) > locks_now_ms())
+        sleep_until(locks, &locks->released, until_ms);
+    pthread_mutex_unlock(&locks->mutex);
+}
+
 /* Takes over the handle's lock and count. */
 static void ask(struct handle *handle, fuse_req_t req, struct op_lock *op)
 {
@@ -231,6 +238,8 @@ static void ask(struct handle *handle, fuse_req_t req, struct op_lock *op)
         op->pid = (uint32_t)process_of(fuse_req_ctx(req)->pid);
         op->command = (struct bytes){command, read_command(op->pid, command)};
         give_birth(mount, op->id);
+        if (!op->wait)
+            wait_for_release(mount->locks, handle);
         lock_ask(handle, req, op, session);
     }
     handle_unref(handle);

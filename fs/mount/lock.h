@@ -16,6 +16,9 @@
 
 /* A signal ends a wait at once, but SA_RESTART sends it again: so long its place in the queue is kept. */
 enum { LOCK_KEEP_MS = 100 };
+/* The kernel does not wait for the RELEASE of a close, and the threads that take requests overtake each other: whoever
+ * would not wait for a lock waits so long for a RELEASE that may be under way. */
+enum { LOCK_RELEASE_MS = 20 };
 
 struct locks;
 

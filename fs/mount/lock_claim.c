@@ -118,6 +118,54 @@ void claims_unlocked(struct locks *locks, const struct op_unlock *op)
     }
 }
 
+bool claims_of(struct locks *locks, const struct handle *handle)
+{
+    struct lock_node *node = lock_node_find(locks, handle->id);
+    struct claim *claim = NULL;
+    if (node)
+        DL_SEARCH_SCALAR(node->claims, claim, handle, handle);
+    return claim;
+}
+
+void claims_end(struct locks *locks, const struct handle *handle)
+{
+    struct lock_node *node = lock_node_find(locks, handle->id);
+    struct claim *claim = node ? node->claims : NULL, *next;
+    for (; claim; claim = next) {
+        next = claim->next;
+        if (claim->handle != handle)
+            continue;
+        claim->waits = 0;
+        claim_set(locks, claim, false); /* it goes */
+    }
+}
+
+void claims_flushed(struct locks *locks, const struct handle *handle)
+{
+    struct lock_node *node = lock_node_find(locks, handle->id);
+    struct claim *claim;
+    if (node)
+        DL_FOREACH(node->claims, claim)
+        {
+            if (claim->handle == handle)
+                claim->flushed_ms = locks_now_ms();
+        }
+}
+
+uint64_t claims_closing_ms(struct locks *locks, const struct handle *handle)
+{
+    struct lock_node *node = lock_node_find(locks, handle->id);
+    const struct claim *claim;
+    uint64_t until_ms = 0;
+    if (node)
+        DL_FOREACH(node->claims, claim)
+        {
+            if (claim->handle != handle && claim->flushed_ms && claim->flushed_ms + LOCK_RELEASE_MS > until_ms)
+                until_ms = claim->flushed_ms + LOCK_RELEASE_MS;
+        }
+    return until_ms;
+}
+
 bool claims_posix(struct locks *locks, uint64_t id, uint64_t owner)
 {
     struct lock_node *node = lock_node_find(locks, id);

@@ -30,7 +30,8 @@ struct claim {
     pid_t pid;           /* who asked last */
     uint64_t holders[2]; /* while it is held: who asked, and who opened the file (holder.h) */
     bool held;
-    unsigned waits; /* of this claim */
+    unsigned waits;      /* of this claim */
+    uint64_t flushed_ms; /* when a descriptor of the handle was closed; 0: never */
     struct claim *prev, *next;
 };
 
@@ -74,7 +75,8 @@ struct release {
 struct locks {
     struct mount *mount;
     pthread_mutex_t mutex;
-    pthread_cond_t moved; /* something is kept or to be tried again */
+    pthread_cond_t moved;    /* something is kept or to be tried again */
+    pthread_cond_t released; /* a handle that had claims */
     struct lock_node *nodes;
     struct release *releases; /* not done yet, in order */
     pthread_t thread;
@@ -93,6 +95,12 @@ void claim_set(struct locks *locks, struct claim *claim, bool held); /* NULL is 
 void claim_trim(struct locks *locks, struct claim *claim);           /* takes away a claim to nothing */
 /* After an OWNER or RANGE unlock that was carried out, in the client thread. */
 void claims_unlocked(struct locks *locks, const struct op_unlock *op);
+bool claims_of(struct locks *locks, const struct handle *handle); /* whether it has any */
+void claims_end(struct locks *locks, const struct handle *handle);
+/* A descriptor of this handle is closed. */
+void claims_flushed(struct locks *locks, const struct handle *handle);
+/* Until when a RELEASE may be under way of another handle that has a claim; 0: of none. */
+uint64_t claims_closing_ms(struct locks *locks, const struct handle *handle);
 /* Whether a process's file table holds POSIX locks there. */
 bool claims_posix(struct locks *locks, uint64_t id, uint64_t owner);
 
@@ -106,7 +114,7 @@ uint64_t waits_run(struct locks *locks, uint64_t now_ms);
  * there was any. */
 bool waits_withdraw(struct locks *locks, const struct handle *handle, uint64_t owner);
 /* Under the mutex: a handle is closed. Whether it waited for anything. */
-bool waits_close(struct locks *locks, struct lock_node *node, uint64_t fh);
+bool waits_close(struct locks *locks, const struct handle *handle);
 /* Ends all of them: ESTALE. */
 void waits_end(struct locks *locks);
 

@@ -346,14 +346,14 @@ bool waits_withdraw(struct locks *locks, const struct handle *handle, uint64_t o
     return any;
 }
 
-bool waits_close(struct locks *locks, struct lock_node *node, uint64_t fh)
+bool waits_close(struct locks *locks, const struct handle *handle)
 {
-    struct wait *wait, *next;
+    struct lock_node *node = lock_node_find(locks, handle->id);
+    struct wait *wait = node ? node->waits : NULL, *next;
     bool any = false;
-    (void)locks;
-    for (wait = node->waits; wait; wait = next) {
+    for (; wait; wait = next) {
         next = wait->next;
-        if (wait->op.handle != fh)
+        if (wait->op.handle != handle->fh)
             continue;
         any = true;
         wait->withdrawn = wait->closed = true;

@@ -10,6 +10,7 @@
  *   ofd FILE                 open file description locks
  *   convert FILE             a flock from shared to exclusive and back
  *   count FILE N flock|fcntl N times: lock, read the number, write the next one, unlock; through one descriptor
+ *   again FILE N             N times: open, lock without waiting, close: each close lets go before the next asks
  *   written FILE FILE2       what was written under a lock is there for who locks FILE2 (the same file) next */
 #include <errno.h>
 #include <fcntl.h>
@@ -193,6 +194,17 @@ static int count(void)
     return 0;
 }
 
+static int again(void)
+{
+    for (int i = 0; i < atoi(args[1]); i++) {
+        int fd = open_it(args[0]);
+        if (flock(fd, LOCK_EX | LOCK_NB))
+            return printf("turn %d: %s\n", i, errno_name()) > 0;
+        close(fd);
+    }
+    return say("free each time");
+}
+
 /* The reader has the file open since before, and has read it. */
 static int written(void)
 {
@@ -221,7 +233,8 @@ static const struct {
 } ways[] = {
     {"restart", restart, 2},   {"lock", lock_and_hold, 2}, {"try", try, 2},
     {"unlocked", unlocked, 1}, {"deadlock", deadlock, 2},  {"ofd", ofd, 1},
-    {"convert", convert, 1},   {"count", count, 3},        {"written", written, 2},
+    {"convert", convert, 1},   {"count", count, 3},        {"again", again, 2},
+    {"written", written, 2},
 };
 
 int main(int argc, char **argv)

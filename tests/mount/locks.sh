@@ -184,6 +184,7 @@ check "conversions" ways convert "$b/v"
 echo first >"$a/w"
 settle
 check "what is written under a lock is there for the next holder" ways written "$a/w" "$b/w"
+check "what a close lets go is free for whoever asks next, without waiting" ways again "$a/again" "$(repeated 5000)"
 check "python's lockf" python3 -c "
 import fcntl
 f, g = open('$a/f', 'r+'), open('$a/f', 'r+')
