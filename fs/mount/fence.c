@@ -171,8 +171,7 @@ static void mark(struct fence *fence, struct snapshot *snapshot)
     }
 }
 
-/* Adds one that is not in the table by itself yet, and sends the signal. This process and the machine's first do not
- * write here by themselves. */
+/* Adds one that is not in the table by itself yet. */
 static void fence_member(struct mount *mount, const struct member *member)
 {
     struct fence *fence = mount->fence;
@@ -180,12 +179,10 @@ static void fence_member(struct mount *mount, const struct member *member)
     struct fenced fenced = {.pid = member->pid, .pidfd = process_open(member->pid)};
     if (fenced.pidfd < 0)
         return;
-    if (!process_read(member->pid, &now) || now.parent != member->parent || now.group != member->group) {
-        close(fenced.pidfd); /* another by now, or it is on its way out */
+    if (!process_read(member->pid, &now) || (now.parent != member->parent && now.group != member->group)) {
+        close(fenced.pidfd); /* another by now */
         return;
     }
-    if (fence->signal)
-        syscall(SYS_pidfd_send_signal, fenced.pidfd, fence->signal, NULL, 0);
     bool known = false;
     pthread_mutex_lock(&fence->lock);
     for (size_t i = 0; i < fence->count && !known; i++)
@@ -199,6 +196,20 @@ static void fence_member(struct mount *mount, const struct member *member)
         close(fenced.pidfd);
     else
         record_add(mount->record, &(struct record_holder){fenced.key, fenced.pid, 0, process_now()});
+}
+
+/* When all are in the table: who dies of the signal leaves its children without a parent. This process and the
+ * machine's first are not meant. */
+static void tell_all(struct fence *fence)
+{
+    pthread_mutex_lock(&fence->lock);
+    for (size_t i = 0; i < fence->count; i++) {
+        struct fenced *fenced = &fence->list[i];
+        if (fence->signal && !fenced->told && fenced->pidfd >= 0 && fenced->pid != getpid() && fenced->pid != 1)
+            syscall(SYS_pidfd_send_signal, fenced->pidfd, fence->signal, NULL, 0);
+        fenced->told = true;
+    }
+    pthread_mutex_unlock(&fence->lock);
 }
 
 static size_t fence_members(struct mount *mount)
@@ -215,6 +226,7 @@ static size_t fence_members(struct mount *mount)
         count++;
     }
     free(snapshot.list);
+    tell_all(mount->fence);
     return count;
 }
 
@@ -223,6 +235,11 @@ static void fence_one(struct mount *mount, struct fenced fenced)
 {
     struct fence *fence = mount->fence;
     struct process now;
+    if (fenced.pid == 1 && fenced.pidfd >= 0) { /* all descend from it: nobody would be left */
+        close(fenced.pidfd);
+        fenced.pidfd = -1;
+        fenced.group = 0;
+    }
     if (fenced.pidfd >= 0 && process_read(fenced.pid, &now) && now.group)
         fenced.group = now.group;
     if (!process_group_lives(fenced.group))

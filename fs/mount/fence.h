@@ -17,6 +17,7 @@ struct fenced {
     pid_t pid;
     pid_t group; /* 0: none, or none left */
     int pidfd;   /* -1: the process has died; its group may live */
+    bool told;   /* it was sent the signal, if there is one */
 };
 
 /* `signal`: what those who are fenced are sent, too; 0: nothing. */

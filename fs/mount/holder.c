@@ -222,7 +222,8 @@ void holders_lose(struct mount *mount)
     HASH_ITER(hh, holders->by_key, holder, next)
     {
         if (holder->count) { /* its pidfd goes over */
-            lost[count++] = (struct fenced){holder->key, holder->pid, holder->group, holder->pidfd};
+            lost[count++] =
+                (struct fenced){.key = holder->key, .pid = holder->pid, .group = holder->group, .pidfd = holder->pidfd};
             if (holder->pidfd >= 0)
                 epoll_ctl(holders->epoll, EPOLL_CTL_DEL, holder->pidfd, NULL);
             take_number(holders, holder);

@@ -278,9 +278,13 @@ int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *ownin
     int code = process_open_ancestor(tid, tokens->owner_number, &pid, &pidfd);
     if (code)
         return code;
-    if (!process_read(pid, &process) || process_ended(pidfd)) {
+    code = process_read(pid, &process) && !process_ended(pidfd) ? ERR_OK : ERR_INVALID;
+    uid_t uid = fuse_req_ctx(req)->uid;
+    if (!code && uid != 0 && uid != process.uid)
+        code = ERR_NOT_PERMITTED; /* it would be fenced, with all that descends from it */
+    if (code) {
         close(pidfd);
-        return ERR_INVALID;
+        return code;
     }
     owning->key = holders_note_process(mount, &process, pidfd);
     return owning->key ? ERR_OK : ERR_TOO_MANY;

@@ -22,7 +22,7 @@ struct owning {
 };
 
 /* In the handler, before the request is submitted, so that no death is missed. ERR_OK; NOT_PERMITTED (`{owner=PID}` of
- * neither the caller nor an ancestor of it), INVALID (no such process), TOO_MANY. */
+ * neither the caller nor an ancestor of it, or of another user's), INVALID (no such process), TOO_MANY. */
 int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *owning);
 /* What became of it. In the client thread, or in the handler's if the request was
  * refused at once. If the process has died meanwhile, the node is removed. */

@@ -54,6 +54,10 @@ bool process_read(pid_t tid, struct process *process)
         numbers_after(text, "\nTgid:", &process->pid, 1) != 1 ||
         numbers_after(text, "\nPPid:", &process->parent, 1) != 1)
         return false;
+    pid_t uids[2] = {0}; /* real, effective; a large one comes back from its wrap */
+    if (numbers_after(text, "\nUid:", uids, 2) != 2)
+        return false;
+    process->uid = (uid_t)uids[1];
     process->depth = numbers_after(text, "\nNStgid:", process->numbers, PROCESS_NAMESPACES);
     numbers_after(text, "\nNSpgid:", &process->group, 1);
     return process->depth > 0;

@@ -14,6 +14,7 @@ enum { PROCESS_NAMESPACES = 33 }; /* nested pid namespaces: the kernel's limit i
 
 struct process {
     pid_t pid;                         /* of the thread group */
+    uid_t uid;                         /* effective */
     pid_t parent;                      /* 0: none, or not to be seen from here */
     pid_t group;                       /* process group; 0: not to be seen from here */
     size_t depth;                      /* numbers in `numbers` */
