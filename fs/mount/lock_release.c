@@ -47,7 +47,8 @@ static void released(void *arg, const struct result *result)
         DL_DELETE(locks->releases, release);
     if (!again && (copy.op.scope == UNLOCK_OWNER || copy.op.scope == UNLOCK_RANGE))
         claims_unlocked(locks, &copy.op);
-    pthread_cond_signal(&locks->moved);
+    if (again)
+        pthread_cond_signal(&locks->moved);
     pthread_mutex_unlock(&locks->mutex);
     if (!again)
         free(release);

@@ -5,8 +5,11 @@
  *   mkdir    mkdir, rmdir
  *   stat     stat of a file
  *   cat      open, read of 256 bytes, close
+ *   lock     flock and unlock of an open file that nobody else wants
  *
- * bench_mount event DIR-A DIR-B COUNT - from the call of close() in one mount to the inotify event in another. */
+ * bench_mount event DIR-A DIR-B COUNT - from the call of close() in one mount to the inotify event in another.
+ * bench_mount handover DIR-A DIR-B COUNT - from the call of flock(LOCK_UN) in one mount to the lock in another, where a
+ * process waits for it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,14 +17,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
 
 struct place {
     char dir[PATH_MAX - 16], file[PATH_MAX], made[PATH_MAX];
+    int fd; /* of the file */
 };
 
 static int write_file(const char *path, int flags)
@@ -45,12 +52,14 @@ static void *begin(const void *arg, unsigned process)
         free(place);
         return NULL;
     }
+    place->fd = open(place->file, O_RDONLY | O_CLOEXEC);
     return place;
 }
 
 static void end(void *context)
 {
     struct place *place = context;
+    close(place->fd);
     unlink(place->file);
     rmdir(place->dir);
     free(place);
@@ -88,6 +97,12 @@ static int step_cat(void *context)
     ssize_t got = read(fd, value, sizeof value);
     close(fd);
     return got != BENCH_VALUE_BYTES;
+}
+
+static int step_lock(void *context)
+{
+    const struct place *place = context;
+    return flock(place->fd, LOCK_EX) != 0 || flock(place->fd, LOCK_UN) != 0;
 }
 
 /* Waits for an event on `watch`: its time, or fails after five seconds. */
@@ -143,19 +158,68 @@ static int measure_events(const char *a, const char *b, int count)
     return unlink(here);
 }
 
+/* Shared by the two that hand a lock to each other. */
+struct handover {
+    double unlocked_us; /* when the last holder let go */
+    struct bench_latencies latencies;
+};
+
+/* Locks in turn with the other: by the time of an unlock the other waits. */
+static int take_turns(const char *path, int count, struct handover *shared)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    for (int i = 0; i < count && fd >= 0; i++) {
+        if (flock(fd, LOCK_EX) != 0)
+            return 1;
+        double now = bench_now_us();
+        if (shared->unlocked_us > 0)
+            bench_add(&shared->latencies, now - shared->unlocked_us);
+        usleep(5000); /* the other queues up */
+        shared->unlocked_us = bench_now_us();
+        if (flock(fd, LOCK_UN) != 0)
+            return 1;
+    }
+    return fd < 0;
+}
+
+static int measure_handover(const char *a, const char *b, int count)
+{
+    const char *dirs[] = {a, b};
+    char path[PATH_MAX];
+    int status, failed = 0;
+    struct handover *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        bench_fail("bench_mount: mmap: %s", strerror(errno));
+    double begun = bench_now_us();
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/handover", dirs[i]);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(take_turns(path, count / 2, shared));
+        failed |= child < 0;
+    }
+    while (wait(&status) > 0)
+        failed |= status;
+    bench_print(&shared->latencies, (bench_now_us() - begun) / 1e6);
+    return failed != 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*step)(void *context);
     } operations[] = {
-        {"write", step_write}, {"create", step_create}, {"mkdir", step_mkdir}, {"stat", step_stat}, {"cat", step_cat},
+        {"write", step_write}, {"create", step_create}, {"mkdir", step_mkdir},
+        {"stat", step_stat},   {"cat", step_cat},       {"lock", step_lock},
     };
     if (argc != 5)
-        bench_fail("usage: bench_mount write|create|mkdir|stat|cat DIR PROCESSES SECONDS\n"
-                   "       bench_mount event DIR-A DIR-B COUNT");
+        bench_fail("usage: bench_mount write|create|mkdir|stat|cat|lock DIR PROCESSES SECONDS\n"
+                   "       bench_mount event|handover DIR-A DIR-B COUNT");
     if (strcmp(argv[1], "event") == 0)
         return measure_events(argv[2], argv[3], atoi(argv[4]));
+    if (strcmp(argv[1], "handover") == 0)
+        return measure_handover(argv[2], argv[3], atoi(argv[4]));
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
         struct bench_work work = {.begin = begin, .step = operations[i].step, .end = end, .arg = argv[2]};
         if (strcmp(argv[1], operations[i].name) == 0)
