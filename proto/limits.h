@@ -99,5 +99,6 @@
 #define LIMIT_GHOSTS       65536u      /* pending changes to announce */
 #define LIMIT_HOLDERS      16384u      /* processes that hold a lock or own an ephemeral, of one mount */
 #define UNBORN_WAIT_MS     100u        /* OPEN and GETATTR wait this long for a RELEASE under way */
+#define TURN_WAIT_MS       1000u       /* and a RELEASE for those of what was closed before */
 
 #endif

@@ -40,6 +40,7 @@ static void set_closing(struct files *files, struct file *file, bool closing)
         pthread_cond_broadcast(&files->released);
     }
     file->closing = closing;
+    file->overdue = false;
 }
 
 static void drop(struct files *files, struct file *file)
@@ -269,8 +270,8 @@ void files_set_closing(struct files *files, struct file *file, bool closing)
     pthread_mutex_unlock(&files->lock);
 }
 
-/* Waits until a file is released, or `until`: then somebody else still holds it, and nobody waits for it again. */
-static void wait_for(struct files *files, fuse_ino_t ino, const struct timespec *until)
+/* Waits until a file is released, or `until`; then it is returned: most likely somebody else still holds it. */
+static struct file *wait_for(struct files *files, fuse_ino_t ino, const struct timespec *until)
 {
     struct file *file = find(files, ino);
     int late = 0;
@@ -278,8 +279,7 @@ static void wait_for(struct files *files, fuse_ino_t ino, const struct timespec 
         late = pthread_cond_timedwait(&files->released, &files->lock, until);
         file = find(files, ino);
     }
-    if (file && late)
-        set_closing(files, file, false);
+    return late ? file : NULL;
 }
 
 static struct timespec after_ms(long ms)
@@ -295,10 +295,12 @@ static struct timespec after_ms(long ms)
 void files_wait_closing(struct files *files, fuse_ino_t ino)
 {
     pthread_mutex_lock(&files->lock);
-    const struct file *file = find(files, ino);
-    if (file && file->closing) {
+    struct file *file = find(files, ino);
+    if (file && file->closing && !file->overdue) {
         struct timespec until = after_ms(UNBORN_WAIT_MS);
-        wait_for(files, ino, &until);
+        file = wait_for(files, ino, &until);
+        if (file)
+            file->overdue = true;
     }
     pthread_mutex_unlock(&files->lock);
 }
@@ -307,9 +309,12 @@ void files_wait_turn(struct files *files, const struct file *file)
 {
     pthread_mutex_lock(&files->lock);
     if (file->closing && files->closing != file) {
-        struct timespec until = after_ms(UNBORN_WAIT_MS);
-        while (file->closing && files->closing != file)
-            wait_for(files, files->closing->ino, &until);
+        struct timespec until = after_ms(TURN_WAIT_MS);
+        while (file->closing && files->closing != file) {
+            struct file *held = wait_for(files, files->closing->ino, &until);
+            if (held)
+                set_closing(files, held, false);
+        }
     }
     pthread_mutex_unlock(&files->lock);
 }

@@ -19,6 +19,7 @@ struct file {
     unsigned handles;
     bool removed;          /* no name is left: nothing is committed any more */
     bool closing;          /* the last writer has closed; its RELEASE, which commits, is under way */
+    bool overdue;          /* but did not come in time: OPEN and GETATTR wait no more */
     struct data *last;     /* the newest version seen; owned */
     struct handle *staged; /* list of the handles with staged writes */
     struct file *closing_prev, *closing_next;
@@ -66,7 +67,7 @@ void files_set_closing(struct files *files, struct file *file, bool closing);
 /* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,
  * and nobody waits again. */
 void files_wait_closing(struct files *files, fuse_ino_t ino);
-/* Waits as long for those that were closed before this file: the kernel sends RELEASE in the order of close(), but the
+/* Waits, at most TURN_WAIT_MS, for those that were closed before this file: the kernel sends RELEASE in the order of close(), but the
  * threads that take them overtake each other, and what they commit would appear in another order than it was made. */
 void files_wait_turn(struct files *files, const struct file *file);
 
