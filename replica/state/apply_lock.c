@@ -101,8 +101,8 @@ static bool grant_round(struct apply *apply, struct locked *locked)
         if (lock_blocker(apply->state, locked, lock) != NULL || (STATE_BUG(LAST_FIRST) && next != NULL))
             continue;
         lock_leave(apply->state, lock);
-        if (STATE_BUG(GRANTED_TWICE))
-            lock_enter(apply->state, part_of(lock, lock->start, lock->end));
+        if (STATE_BUG(GRANTED_TWICE) && lock->handle != 0)
+            plant_wait_again(apply->state, part_of(lock, lock->start, lock->end));
         take(apply, lock);
         note(apply, locked, lock);
         any = true;

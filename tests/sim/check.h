@@ -56,10 +56,11 @@ enum { KEYS = 4 };
 struct op {
     uint64_t uid; /* from 1 */
     enum op_type type;
-    unsigned mount, key;      /* LOCK, UNLOCK: key is the program */
-    void *owner;              /* the mount */
-    uint64_t value, expected; /* PUT, SWAP: written; SWAP: what must be there; GET: what was read */
-    uint64_t hash;            /* of the encoded request; GET: 0 */
+    unsigned mount, key; /* LOCK, UNLOCK: key is the program */
+    void *owner;         /* the mount */
+    /* PUT, SWAP: written; SWAP: what must be there; GET: what was read; MAKE: expected is the TTL, ms */
+    uint64_t value, expected;
+    uint64_t hash; /* of the encoded request; GET: 0 */
     uint64_t called_us, returned_us;
     bool returned, definite; /* definite: the outcome is known */
     int code;

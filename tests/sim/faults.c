@@ -31,6 +31,7 @@ enum fault {
     MOUNT_CUT,
     MOUNT_DEATH,
     MOUNT_LEAVE,
+    MOUNT_MISLED,
     FAULTS,
 };
 
@@ -256,16 +257,52 @@ static void trouble_network(struct cluster *cluster, enum fault fault)
 
 /* --- mounts --- */
 
+/* Just after a heartbeat, for as long as the answer may be waiting for it; then it can say nothing more. */
+void faults_freeze(struct cluster *cluster, unsigned index)
+{
+    uint64_t for_us = pick_between(cluster, 300, 4000) * MS;
+    trace(cluster, "mount %u freezes", index);
+    mount_stall(cluster->mounts[index], for_us);
+    for (unsigned server = 0; server < cluster->server_count; server++)
+        cut(cluster, SERVERS_MAX + index, server, for_us + 8000 * MS);
+}
+
+static void pause_mount(struct cluster *cluster, unsigned index)
+{
+    if (chance(cluster, 400))
+        cluster->mounts[index]->freezes = true;
+    else
+        mount_stall(cluster->mounts[index], heal_time(cluster) * 2);
+}
+
+/* It reaches nobody but a leader that stands still, and does not know yet that it leads no more. */
+static void mislead_mount(struct cluster *cluster, unsigned index)
+{
+    struct server_view view;
+    uint64_t for_us = pick_between(cluster, 3000, 9000) * MS;
+    for (unsigned server = 0; server < cluster->server_count; server++) {
+        server_view(cluster->servers[server], &view);
+        if (view.leading) {
+            server_stall(cluster->servers[server], pick_between(cluster, 500, 2500) * MS);
+            continue;
+        }
+        cut(cluster, SERVERS_MAX + index, server, for_us);
+        cut(cluster, server, SERVERS_MAX + index, for_us);
+    }
+}
+
 static void trouble_mount(struct cluster *cluster, enum fault fault)
 {
     unsigned index = (unsigned)pick(cluster, cluster->mount_count), server = index_of(victim(cluster));
     struct mount *mount = cluster->mounts[index];
     if (fault == MOUNT_PAUSE) {
-        mount_stall(mount, heal_time(cluster) * 2);
+        pause_mount(cluster, index);
     } else if (fault == MOUNT_DEATH) {
         mount_dies(mount);
     } else if (fault == MOUNT_LEAVE) {
         mount_leaves(mount);
+    } else if (fault == MOUNT_MISLED) {
+        mislead_mount(cluster, index);
     } else {
         if (chance(cluster, 700))
             cut(cluster, SERVERS_MAX + index, server, heal_time(cluster));
@@ -282,7 +319,7 @@ static void trouble(struct cluster *cluster, enum fault fault)
                                               "clog",         "loss",        "rotate",       "slow disk",
                                               "failing disk", "full disk",   "flip",         "wipe",
                                               "clock jump",   "mount pause", "mount cut",    "mount death",
-                                              "mount leaves"};
+                                              "mount leaves", "mount misled"};
     trace(cluster, "fault: %s", names[fault]);
     if (fault >= MOUNT_PAUSE)
         trouble_mount(cluster, fault);

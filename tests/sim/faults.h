@@ -10,4 +10,7 @@
 struct faults *faults_new(struct cluster *cluster); /* also switches the servers on */
 void faults_free(struct faults *faults);
 
+/* The mount stops now, having sent a heartbeat, and is cut off. */
+void faults_freeze(struct cluster *cluster, unsigned index);
+
 #endif

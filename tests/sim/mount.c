@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/faults.h"
 #include "tests/sim/network.h"
 #include "tests/sim/plant.h"
 
@@ -35,6 +36,7 @@ void mount_goes_on(struct mount *mount)
 {
     event_release(mount->cluster, end_of(mount), mount->stalled_us);
     mount->stalled_us = 0;
+    mount->freezes = false;
 }
 
 /* --- dialling --- */
@@ -90,6 +92,15 @@ static void note_state(struct mount *mount, enum client_state state)
     mount->cluster->outcome->counts.sessions += state == CLIENT_CONNECTED;
 }
 
+static void send(struct mount *mount, const struct learner_action *action)
+{
+    network_send(mount->cluster, end_of(mount), (unsigned)mount->server, packet_of_message(&action->send, NULL, 0));
+    if (!mount->freezes || action->kind != LEARNER_SEND_URGENT)
+        return;
+    mount->freezes = false;
+    faults_freeze(mount->cluster, mount->index);
+}
+
 void mount_carry_out(struct mount *mount)
 {
     if (mount->carrying)
@@ -104,8 +115,7 @@ void mount_carry_out(struct mount *mount)
         else if (action.kind == LEARNER_STATE)
             note_state(mount, action.state.state);
         else if (mount->linked)
-            network_send(mount->cluster, end_of(mount), (unsigned)mount->server,
-                         packet_of_message(&action.send, NULL, 0));
+            send(mount, &action);
     }
     mount->output.count = 0;
     mount->carrying = false;

@@ -29,6 +29,7 @@ struct mount {
     unsigned made_count;
     struct program programs[PROGRAMS];
     struct changes changes;  /* of the entry in hand */
+    bool freezes;            /* with its next heartbeat */
     bool leaving;            /* it closes its session, and then begins anew */
     uint64_t done_called_us; /* when the newest write that succeeded was called */
 };

@@ -41,3 +41,9 @@ void plant_keep(struct state *state, struct node *node)
     node->more->attr.ephemeral_owner = 0;
     lifetime_index(state, node);
 }
+
+void plant_wait_again(struct state *state, struct lock *lock)
+{
+    lock->handle = 0;
+    lock_enter(state, lock);
+}

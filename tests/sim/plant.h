@@ -25,7 +25,6 @@ enum sim_bug {
     SIM_RENEWED_ON_ACK,           /* a mount counts its lease from when an acknowledgement came */
     SIM_LEADER_ACKS_ALONE,        /* a leader acknowledges heartbeats by its own word */
     SIM_HEARTBEAT_NOT_HEARD,      /* heartbeats are acknowledged, and do not count as a sign of life */
-    SIM_ACK_WHILE_CLOSING,        /* heartbeats of a session whose close is proposed are acknowledged */
     SIM_TTL_UNCHECKED,            /* what was due is deleted, though it has changed since */
     SIM_TTL_TRIED_ONCE,           /* what was not deleted when it was due stays */
     SIM_WAITERS_NOT_IN_SNAPSHOT,  /* a snapshot has only the locks that are held */

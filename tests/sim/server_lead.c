@@ -132,7 +132,7 @@ void lead_ask(struct server *server, unsigned from, enum ask_kind kind, uint64_t
     if (server->role != ZAB_LEADING)
         return;
     struct roster_session *session = find(server, id);
-    if (kind == ASK_HEARTBEAT && (!session || (session->closing && !PLANTED(ACK_WHILE_CLOSING))))
+    if (kind == ASK_HEARTBEAT && (!session || session->closing))
         return;
     if (session && !PLANTED(HEARTBEAT_NOT_HEARD))
         heard(server, session);
@@ -170,7 +170,7 @@ void lead_barrier_done(struct server *server, uint64_t token, uint64_t zxid)
             continue;
         server->barriers[i] = server->barriers[--server->barrier_count];
         const struct roster_session *session = find(server, barrier.session);
-        if (barrier.kind != ASK_HEARTBEAT || (session && (!session->closing || PLANTED(ACK_WHILE_CLOSING))))
+        if (barrier.kind != ASK_HEARTBEAT || (session && !session->closing))
             answer(server, &barrier, zxid);
         return;
     }

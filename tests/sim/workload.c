@@ -3,6 +3,7 @@
  * request is unlike all others, so that it is known again in the log. */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/mount.h"
@@ -50,6 +51,8 @@ static uint64_t key_value(const struct mount *mount, unsigned key)
 
 /* --- answers --- */
 
+static void touch_later(struct mount *mount, const char *name, uint64_t ttl_ms);
+
 static void forget(struct mount *mount, const struct op *op)
 {
     for (size_t i = 0; i < MOUNT_OPS; i++)
@@ -74,6 +77,8 @@ static void returned(void *arg, const struct result *result)
         mount->done_called_us = op->called_us;
     if (op->type == DO_MAKE && mount->made_count < 16)
         memcpy(mount->made[mount->made_count++], result->name, sizeof mount->made[0]);
+    if (op->type == DO_MAKE)
+        touch_later(mount, result->name, op->expected);
 }
 
 static void read_back(void *arg, const struct result *result)
@@ -103,6 +108,36 @@ bool work_has_room(const struct mount *mount)
         if (!mount->ops[i])
             return true;
     return false;
+}
+
+/* --- what has a TTL --- */
+
+/* Sets the times of a znode back to long ago: its TTL begins anew. */
+static void touch(struct mount *mount, const char *name)
+{
+    struct op op = {.type = DO_TOUCH, .value = check_next_uid(mount->cluster)};
+    struct request request = {.kind = OP_SET_ATTR};
+    request.set_attr = (struct op_set_attr){
+        .at = below_root(name), .aversion = NO_VERSION_CHECK, .mask = ATTR_MTIME, .mtime_ns = (int64_t)op.value};
+    work_submit(mount, op, &request);
+}
+
+static void run_touch(struct cluster *cluster, struct event *event)
+{
+    touch(cluster->mounts[event->end - SERVERS_MAX], event->load);
+}
+
+/* At some time, or just when it is due. */
+static void touch_later(struct mount *mount, const char *name, uint64_t ttl_ms)
+{
+    struct cluster *cluster = mount->cluster;
+    struct event event = {.run = run_touch, .end = SERVERS_MAX + mount->index, .other = ENDS_MAX, .drop = free};
+    if (ttl_ms == 0 || chance(cluster, 300))
+        return;
+    event.load = strdup(name);
+    assert(event.load);
+    event_add(cluster, event,
+              chance(cluster, 300) ? pick(cluster, ttl_ms * MS) : ttl_ms * MS + pick(cluster, 120 * MS));
 }
 
 /* --- questions --- */
@@ -170,7 +205,7 @@ static void make(struct mount *mount)
     request.create.lifetime =
         (struct lifetime){.sequential = true, .sequence_at = (uint32_t)len, .ephemeral = chance(mount->cluster, 400)};
     if (chance(mount->cluster, 300))
-        request.create.lifetime.ttl_ms = pick_between(mount->cluster, 300, 5000);
+        request.create.lifetime.ttl_ms = op.expected = pick_between(mount->cluster, 300, 5000);
     work_submit(mount, op, &request);
 }
 
@@ -183,19 +218,6 @@ static void remove_one(struct mount *mount)
     struct op op = {.type = DO_REMOVE};
     struct request request = {.kind = OP_DELETE};
     request.delete = (struct op_delete){.at = below_root(name), .version = NO_VERSION_CHECK};
-    work_submit(mount, op, &request);
-}
-
-/* Sets the times of a znode of its own, back to long ago: a TTL begins anew with it. */
-static void touch(struct mount *mount)
-{
-    if (mount->made_count == 0)
-        return;
-    const char *name = mount->made[pick(mount->cluster, mount->made_count)];
-    struct op op = {.type = DO_TOUCH, .value = check_next_uid(mount->cluster)};
-    struct request request = {.kind = OP_SET_ATTR};
-    request.set_attr = (struct op_set_attr){
-        .at = below_root(name), .aversion = NO_VERSION_CHECK, .mask = ATTR_MTIME, .mtime_ns = (int64_t)op.value};
     work_submit(mount, op, &request);
 }
 
@@ -222,10 +244,8 @@ static void one(struct mount *mount)
         get(mount);
     else if (kind < 58)
         make(mount);
-    else if (kind < 64)
+    else if (kind < 65)
         remove_one(mount);
-    else if (kind < 70)
-        touch(mount);
     else
         programs_turn(mount);
 }
