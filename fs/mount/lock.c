@@ -148,7 +148,7 @@ void locks_release(struct locks *locks, const struct handle *handle)
 {
     struct op_unlock op = {.id = handle->id, .scope = UNLOCK_HANDLE, .handle = handle->fh};
     pthread_mutex_lock(&locks->mutex);
-    bool any = waits_close(locks, handle) | claims_of(locks, handle);
+    bool waited = waits_close(locks, handle), any = claims_of(locks, handle) || waited;
     pthread_mutex_unlock(&locks->mutex);
     if (!any)
         return;
