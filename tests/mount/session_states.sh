@@ -25,6 +25,7 @@ echo "# no quorum"
 inotifywait -q -m -e modify --format %e "$a/.pact/session" >"$WORK/events" 2>/dev/null &
 watcher=$!
 events() { wc -l <"$WORK/events"; }
+# shellcheck disable=SC2034  # for `eval`
 session=$(value "$a" session)
 setsid bash -c 'mkdir "$1/{owner=$$}owned"; exec "$2/owners" knock mkdir "$1/holder"' _ "$a" "$PACT_TESTS" >"$WORK/holder" &
 holder=$!
