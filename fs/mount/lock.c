@@ -134,7 +134,7 @@ void locks_flush(const struct handle *handle, uint64_t owner, fuse_req_t req, in
         .id = handle->id, .scope = UNLOCK_RANGE, .space = LOCK_POSIX, .owner = owner, .end = INT64_MAX};
     bool withdrawn = waits_withdraw(locks, handle, owner);
     pthread_mutex_lock(&locks->mutex);
-    bool held = claims_posix(locks, handle->id, owner);
+    bool held = claims_owned(locks, handle->id, LOCK_POSIX, owner);
     claims_flushed(locks, handle);
     pthread_mutex_unlock(&locks->mutex);
     if (held || withdrawn) /* it comes after what was withdrawn: that is done then, too */
@@ -250,11 +250,19 @@ void locks_unlock(struct locks *locks, const struct op_unlock *op, fuse_req_t re
     lock_give_up(locks, op, NULL, req, code);
 }
 
+static bool holds(struct locks *locks, const struct op_unlock *op)
+{
+    pthread_mutex_lock(&locks->mutex);
+    bool any = claims_owned(locks, op->id, op->space, op->owner);
+    pthread_mutex_unlock(&locks->mutex);
+    return any;
+}
+
 /* What was written under the lock is committed before it is given up: the next holder must see it. */
 static void unlock(struct handle *handle, fuse_req_t req, const struct op_unlock *op)
 {
     bool lost = atomic_load(&handle->lock_lost);
-    if (lost || handle->mount->read_only) {
+    if (lost || !holds(handle->mount->locks, op)) {
         handle_unlock(handle);
         reply_code(req, lost ? ERR_SESSION_EXPIRED : ERR_OK);
         return;

@@ -166,14 +166,14 @@ uint64_t claims_closing_ms(struct locks *locks, const struct handle *handle)
     return until_ms;
 }
 
-bool claims_posix(struct locks *locks, uint64_t id, uint64_t owner)
+bool claims_owned(struct locks *locks, uint64_t id, enum lock_space space, uint64_t owner)
 {
     struct lock_node *node = lock_node_find(locks, id);
     const struct claim *claim;
     if (node)
         DL_FOREACH(node->claims, claim)
         {
-            if (claim->space == LOCK_POSIX && claim->owner == owner && claim->held)
+            if (claim->space == space && claim->owner == owner)
                 return true;
         }
     return false;

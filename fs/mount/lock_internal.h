@@ -101,8 +101,8 @@ void claims_end(struct locks *locks, const struct handle *handle);
 void claims_flushed(struct locks *locks, const struct handle *handle);
 /* Until when a RELEASE may be under way of another handle that has a claim; 0: of none. */
 uint64_t claims_closing_ms(struct locks *locks, const struct handle *handle);
-/* Whether a process's file table holds POSIX locks there. */
-bool claims_posix(struct locks *locks, uint64_t id, uint64_t owner);
+/* Whether an owner holds anything on a znode, or asks for it. */
+bool claims_owned(struct locks *locks, uint64_t id, enum lock_space space, uint64_t owner);
 
 /* --- lock_wait.c --- */
 
