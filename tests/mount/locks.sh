@@ -55,7 +55,7 @@ check "as JSON, too" grep -qE '^\{"path":"/l","id":[0-9]+,"kind":"flock","exclus
 check "pactctl sessions counts it" grep -q '"locks":1}' <(ctl --json sessions)
 check "and as text" test "$(ctl sessions | awk '$NF == 1' | wc -l)" == 1
 let_go holder
-check "let go, it is free at once" flock -n "$b/l" true
+check "let go, it is free" eventually flock -n "$b/l" true # the kernel does not wait for a close's RELEASE
 check "and nothing is left" eventually clean
 
 hold_flock r1 "$a/l" -s
@@ -209,6 +209,29 @@ count() { # KIND: 20 processes on three mounts
 check "20 processes on 3 mounts, guarded by flock: exact" count flock
 check "guarded by fcntl: exact" count fcntl
 check "and nothing is left" eventually clean
+
+echo "# who comes and goes in every way"
+come_and_go() {
+    local mnt i
+    for ((i = $(repeated 100); i > 0; i--)); do
+        mnt=$WORK/$(cut -c $((RANDOM % 3 + 1)) <<<abc)
+        case $((RANDOM % 5)) in
+        0) timeout -s KILL 0.0$((RANDOM % 9 + 1)) flock "$mnt/l" sleep 0.01 ;;
+        1) flock -w 0.0$((RANDOM % 9 + 1)) "$mnt/l" true ;;
+        2) flock -s "$mnt/l" true ;;
+        3) timeout -s INT 0.0$((RANDOM % 9 + 1)) "$PACT_TESTS/lock_ways" lock "$mnt/l" w $((RANDOM % 10)) 5 ;;
+        4) timeout -s KILL 0.$((RANDOM % 3 + 1)) "$PACT_TESTS/lock_ways" restart "$mnt/l" 3 ;;
+        esac
+    done
+} </dev/null >/dev/null 2>&1
+guests=()
+for i in {1..8}; do
+    come_and_go &
+    guests+=($!)
+done
+wait "${guests[@]}"
+check "killed, interrupted, timed out: nothing is left" eventually clean
+check "and it is free" flock -w 60 "$a/l" true
 
 echo "# what cannot be locked"
 op() { "$PACT_TESTS/op" "$@"; }
