@@ -35,8 +35,10 @@ static void judge_end(struct cluster *cluster, const struct known_node *node, co
     bool closed = request->kind == OP_CLOSE_SESSION && request->close_session.session == node->session;
     bool deleted = entry->session != 0 && request->kind == OP_DELETE;
     int64_t age_ms = (entry->stamp_ns - node->changed_ns) / NS_PER_MS;
+    cluster->outcome->counts.ephemerals += closed;
     if (closed || deleted)
         return;
+    cluster->outcome->counts.timed_out++;
     if (node->ttl_ms == 0)
         violated(cluster, "Ephemerals", "znode %llu goes, but its session %llu lives", LLU(node->id),
                  LLU(node->session));

@@ -107,6 +107,7 @@ static void asked(struct cluster *cluster, const struct entry *entry, const stru
     if (result->code != ERR_OK && result->code != ERR_LOCK_WAITS)
         return;
     if (lock.held) {
+        cluster->outcome->counts.locked++;
         judge_order(cluster, &lock);
         judge_programs(cluster, &lock);
     }
@@ -145,6 +146,7 @@ static void granted(struct cluster *cluster, const struct change *change)
             continue;
         judge_order(cluster, &lock);
         judge_programs(cluster, &lock);
+        cluster->outcome->counts.granted++;
         lock.held = true;
         lock.since_us = cluster->now_us;
         check->locks[i] = lock;

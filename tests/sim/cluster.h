@@ -38,6 +38,7 @@ struct cluster_options {
 struct cluster_counts {
     uint64_t events, leaders, entries, written, unknown, refused, synced, expiries;
     uint64_t crashes, power_losses, partitions, wipes, snapshots, truncations, sessions;
+    uint64_t locked, granted, ephemerals, timed_out; /* at once; to waiters; gone with a session; by their TTL */
 };
 
 struct outcome {

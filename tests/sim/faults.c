@@ -29,9 +29,7 @@ enum fault {
     CLOCK_JUMP,
     MOUNT_PAUSE,
     MOUNT_CUT,
-    MOUNT_DEATH,
-    MOUNT_LEAVE,
-    MOUNT_MISLED,
+    MOUNT_END,
     FAULTS,
 };
 
@@ -291,23 +289,26 @@ static void mislead_mount(struct cluster *cluster, unsigned index)
     }
 }
 
+static void cut_mount(struct cluster *cluster, unsigned index, unsigned server)
+{
+    if (chance(cluster, 700))
+        cut(cluster, SERVERS_MAX + index, server, heal_time(cluster));
+    cut(cluster, server, SERVERS_MAX + index, heal_time(cluster));
+}
+
 static void trouble_mount(struct cluster *cluster, enum fault fault)
 {
     unsigned index = (unsigned)pick(cluster, cluster->mount_count), server = index_of(victim(cluster));
-    struct mount *mount = cluster->mounts[index];
-    if (fault == MOUNT_PAUSE) {
+    if (fault == MOUNT_PAUSE)
         pause_mount(cluster, index);
-    } else if (fault == MOUNT_DEATH) {
-        mount_dies(mount);
-    } else if (fault == MOUNT_LEAVE) {
-        mount_leaves(mount);
-    } else if (fault == MOUNT_MISLED) {
+    else if (fault == MOUNT_END && chance(cluster, 600))
+        mount_dies(cluster->mounts[index]);
+    else if (fault == MOUNT_END)
+        mount_leaves(cluster->mounts[index]);
+    else if (chance(cluster, 300))
         mislead_mount(cluster, index);
-    } else {
-        if (chance(cluster, 700))
-            cut(cluster, SERVERS_MAX + index, server, heal_time(cluster));
-        cut(cluster, server, SERVERS_MAX + index, heal_time(cluster));
-    }
+    else
+        cut_mount(cluster, index, server);
 }
 
 /* --- the run --- */
@@ -318,8 +319,7 @@ static void trouble(struct cluster *cluster, enum fault fault)
                                               "pause",        "isolate",     "split",        "one way",
                                               "clog",         "loss",        "rotate",       "slow disk",
                                               "failing disk", "full disk",   "flip",         "wipe",
-                                              "clock jump",   "mount pause", "mount cut",    "mount death",
-                                              "mount leaves", "mount misled"};
+                                              "clock jump",   "mount pause", "mount cut",    "mount end"};
     trace(cluster, "fault: %s", names[fault]);
     if (fault >= MOUNT_PAUSE)
         trouble_mount(cluster, fault);

@@ -50,10 +50,12 @@ static void print_counts(uint64_t seeds, const struct cluster_counts *c, double 
     printf("%" PRIu64 " seeds, %.1f ms each: %" PRIu64 " events, %" PRIu64 " terms, %" PRIu64
            " entries; writes %" PRIu64 " done, %" PRIu64 " unknown, %" PRIu64 " refused; %" PRIu64
            " synced reads; %" PRIu64 " crashes (%" PRIu64 " of power), %" PRIu64 " partitions, %" PRIu64
-           " disks lost, %" PRIu64 " snapshots sent, %" PRIu64 " truncations, %" PRIu64 " sessions expired\n",
+           " disks lost, %" PRIu64 " snapshots sent, %" PRIu64 " truncations, %" PRIu64
+           " sessions expired; locks: %" PRIu64 " held at once, %" PRIu64 " granted to waiters; %" PRIu64
+           " ephemerals gone, %" PRIu64 " TTLs\n",
            seeds, seconds * 1000 / (double)(seeds ? seeds : 1), c->events, c->leaders, c->entries, c->written,
            c->unknown, c->refused, c->synced, c->crashes, c->power_losses, c->partitions, c->wipes, c->snapshots,
-           c->truncations, c->expiries);
+           c->truncations, c->expiries, c->locked, c->granted, c->ephemerals, c->timed_out);
 }
 
 static bool run_one(const struct run *run, uint64_t seed, struct cluster_counts *sum)
