@@ -18,7 +18,7 @@ enum { RETRY_MS = 50 };
 struct owned {
     uint64_t id;
     uint64_t key;        /* of the holder, counted once for this */
-    struct owner *owner; /* whose death ends it; NULL: it only counts */
+    struct owner *owner; /* whose death ends it */
     bool in_flight;      /* its removal is under way */
     bool alone;          /* a removal together with others was refused */
     struct owned *prev, *next;
@@ -79,19 +79,17 @@ static struct owner *find_owner(struct owners *owners, uint64_t key)
     return owner;
 }
 
-static void add(struct owners *owners, const struct owning *owning, uint64_t id)
+static void add(struct owners *owners, uint64_t key, uint64_t id)
 {
     struct owned *owned = calloc(1, sizeof *owned);
     assert(owned);
-    *owned = (struct owned){.id = id, .key = owning->key};
+    *owned = (struct owned){.id = id, .key = key};
     HASH_ADD(hh, owners->nodes, id, sizeof owned->id, owned);
-    if (!owning->dies)
-        return;
-    owned->owner = find_owner(owners, owning->key);
+    owned->owner = find_owner(owners, key);
     if (!owned->owner) {
         owned->owner = calloc(1, sizeof *owned->owner);
         assert(owned->owner);
-        owned->owner->key = owning->key;
+        owned->owner->key = key;
         HASH_ADD(hh, owners->owners, key, sizeof owned->owner->key, owned->owner);
     }
     DL_APPEND(owned->owner->nodes, owned);
@@ -103,9 +101,8 @@ static uint64_t take_out(struct owners *owners, struct owned *owned)
     struct owner *owner = owned->owner;
     uint64_t key = owned->key;
     HASH_DELETE(hh, owners->nodes, owned);
-    if (owner)
-        DL_DELETE(owner->nodes, owned);
-    if (owner && !owner->nodes) {
+    DL_DELETE(owner->nodes, owned);
+    if (!owner->nodes) {
         HASH_DELETE(hh, owners->owners, owner);
         free(owner);
     }
@@ -267,12 +264,11 @@ int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *ownin
     struct mount *mount = mount_of(req);
     pid_t tid = fuse_req_ctx(req)->pid, pid;
     int pidfd;
-    owning->dies = tokens->owner;
-    if (!tokens->lifetime.ephemeral)
+    if (!tokens->owner)
         return ERR_OK;
     if (!tokens->owner_number) {
         owning->key = holders_note(mount, tid);
-        return owning->key || !tokens->owner ? ERR_OK : ERR_TOO_MANY;
+        return owning->key ? ERR_OK : ERR_TOO_MANY;
     }
     struct process process;
     int code = process_open_ancestor(tid, tokens->owner_number, &pid, &pidfd);
@@ -298,7 +294,7 @@ static bool gave_life(struct mount *mount, const struct owning *owning, const st
            (!owning->makes || stat.czxid == result->zxid);
 }
 
-/* A node that a rename gave to another process, or that became a plain ephemeral, hangs on that alone. */
+/* A node that a rename gave to another process hangs on that alone. */
 void owner_settle(struct mount *mount, struct owning *owning, const struct result *result)
 {
     struct owners *owners = mount->owners;
@@ -314,10 +310,10 @@ void owner_settle(struct mount *mount, struct owning *owning, const struct resul
     struct owned *old = find(owners, id);
     if (old)
         old_key = take_out(owners, old);
-    add(owners, &(struct owning){.key = key, .dies = owning->dies}, id);
+    add(owners, key, id);
     pthread_mutex_unlock(&owners->lock);
     holders_drop(mount, old_key);
-    if (owning->dies && !holders_alive(mount, key))
+    if (!holders_alive(mount, key))
         owners_bury(mount, key);
 }
 

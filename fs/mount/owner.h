@@ -1,9 +1,9 @@
-/* owner.h - ephemerals and the processes they hang on: `{owner=PID}`, `{owner}`, and who made a plain `{ephemeral}`.
+/* owner.h - znodes that hang on a process: `{owner=PID}`, and `{owner}` of a directory's policy.
  *
- * To the replicas all of them are ephemerals of the session. This mount holds a pidfd on each owner and removes what a
- * dead one owned, all of it in one transaction, by id, so that a node made anew is never hit; what is refused for lack
- * of a quorum is tried again until the session ends. The processes count as holders (holder.h): they are fenced when
- * the session is lost. */
+ * To the replicas they are ephemerals of the session. This mount holds a pidfd on each owner and removes what a dead one
+ * owned, all of it in one transaction, by id, so that a node made anew is never hit; what is refused for lack of a quorum
+ * is tried again until the session ends. The processes count as holders (holder.h): they are fenced when the session is
+ * lost. A plain `{ephemeral}` hangs on the mount alone: whoever made it may make it anew in the next session. */
 #ifndef PACT_OWNER_H
 #define PACT_OWNER_H
 
@@ -17,7 +17,6 @@ void owners_free(struct owners *owners);
 /* A create (or rename) under way: the process that its node will hang on. Zeroed: none. */
 struct owning {
     uint64_t key; /* of the holder; 0: nobody is noted */
-    bool dies;    /* the node goes when the process dies */
     bool makes;   /* a create, which may find that the file is there */
 };
 

@@ -32,18 +32,20 @@ another() { connected && [[ $(value "$a" session) != "$1" ]]; }
 # What holds something, and what does not.
 start_holders() {
     knock owner 'mkdir "$2/{owner=$$}owned"'
-    knock maker '"$1/op" mkdir "$2/{ephemeral}made"' # the maker is dead, but of the same group
+    knock maker 'mkdir "$2/{ephemeral}made"' # that hangs on the mount
+    knock group 'bash -c '"'"'mkdir "$0/{owner=$$}groups"; sleep 1000'"'"' "$2" &' # of which another owns something
     knock child 'mkdir "$2/{owner=$$}parents"; setsid "$1/owners" knock mkdir "$2/grandchild" >>"$4" & echo $! >"$4.pid"'
     eventually says grandchild OK
     knock bystander
     settled
-    eventually test -d "$b/owned" -a -d "$b/made" -a -d "$b/parents" || fail "nobody holds anything: $(cat "$WORK/errors")"
+    eventually test -d "$b/owned" -a -d "$b/made" -a -d "$b/groups" -a -d "$b/parents" || fail "nobody holds anything: $(cat "$WORK/errors")"
 }
 settled() { sync "$a" "$b"; }
 
 fenced_are() {
     check "an owner is fenced" eventually says owner ESTALE
-    check "the group of who made an ephemeral" eventually says maker ESTALE
+    check "its group" eventually says group ESTALE
+    check "who made a plain ephemeral goes on" eventually says maker OK
     check "one with children, and they, in a session of their own" eventually eval 'says child ESTALE && says grandchild ESTALE'
     check "a bystander goes on" eventually says bystander OK
     check "so does this test" answers OK mkdir "$a/after"
@@ -87,7 +89,7 @@ kill -CONT "$daemon"
 check "a new session begins by itself" eventually another "$before"
 fenced_are
 echo go >"$WORK/each.pipe"
-eventually grep -q done "$WORK/each" || fail "the holder does not end"
+eventually grep -q "done" "$WORK/each" || fail "the holder does not end"
 refused=$(grep -c ' ESTALE$' "$WORK/each")
 check "each of $(wc -l <"$WORK/calls") modifying calls of its children fails" test "$refused" == "$(wc -l <"$WORK/calls")" || sed 's/^/#  /' "$WORK/each"
 check "so does a descriptor that was opened before" grep -q 'opened before 1' "$WORK/each"
@@ -121,7 +123,7 @@ eventually not kill -0 "$daemon"
 setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=300s -o lost=SIGTERM || fail "the mount does not start again"
 daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=300s -o lost=SIGTERM")
 check "they stay so, and lost=SIGTERM tells them" eventually grep -q SIGTERM "$WORK/knocks/owner"
-check "all of them" eventually eval 'grep -q SIGTERM "$WORK/knocks/maker" && grep -q SIGTERM "$WORK/knocks/grandchild"'
+check "all of them" eventually eval 'grep -q SIGTERM "$WORK/knocks/group" && grep -q SIGTERM "$WORK/knocks/grandchild"'
 check "but not others" eventually eval 'says bystander OK && ! grep -q SIGTERM "$WORK/knocks/bystander"'
 end_knockers
 
