@@ -1,6 +1,10 @@
 #!/bin/bash
 # Every recipe of examples/ does what its first lines say, among processes on three mounts, and what a process that was
 # killed held or was is free or gone at once.
+# All of it in a process namespace: a recipe that is killed may leave an inotifywait behind until its next event.
+if [[ -z ${RECIPES_INSIDE:-} ]]; then
+    RECIPES_INSIDE=1 exec unshare --mount --pid --fork --kill-child --mount-proc "$0"
+fi
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 recipes=$(cd "$(dirname "$0")/../../examples" && pwd)
