@@ -22,6 +22,7 @@ knock() {
 says() { [[ $(tail -n 1 "$WORK/knocks/$1") == "$2" ]]; }
 end_knockers() {
     local pid
+    ((${#KNOCKERS[@]})) || return
     for pid in "${KNOCKERS[@]}" $(cat "$WORK/knocks/grandchild.pid"); do kill -9 -- "-$pid" 2>/dev/null || kill -9 "$pid"; done 2>/dev/null
     wait "${KNOCKERS[@]}" 2>/dev/null
     KNOCKERS=()
@@ -136,6 +137,7 @@ end_knockers
 
 echo "# records that are none"
 restart() {
+    : >"$WORK/a.log"
     setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -f 2>"$WORK/a.log" &
     daemon=$!
     started "$WORK/a.log" $daemon 'the mount answers' "the mount with a record that is none"

@@ -43,6 +43,7 @@ cleanup() {
         kill -9 "$pid" 2>/dev/null
     done
     wait 2>/dev/null
+    grep -lsF "mountpoint $WORK/" /run/pactfs/* | xargs -r rm # what killed mounts would tell their like
     if [[ ${PACT_KEEP:-} ]]; then echo "# kept: $WORK"; else rm -rf --one-file-system "$WORK"; fi
 }
 trap cleanup EXIT
