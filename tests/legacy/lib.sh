@@ -7,14 +7,15 @@
 #   finish_rows                               the rows must be those of README.md's table for this script; ends the test
 #   same_on_b PATH                            what A has there, B has too: names, kinds, modes, owners, times, contents
 #   text_on_b PATH TEXT                       the file's content on B
-#   start PROGRAM...                          in the background, its words in $WORK/NAME.out; sets STARTED to its pid
+#   start NAME COMMAND...                     in the background, its words in $WORK/NAME.out; sets STARTED to its pid.
+#                                             Ended with its row; stop PID: now
 #   watches PID PATH                          the process, or a child of it, has an inotify watch on PATH
 #   says NAME PATTERN                         NAME.out has a line like that
 # shellcheck shell=bash
 . "$(dirname "${BASH_SOURCE[0]}")/../mount/lib.sh"
 LEGACY=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 A=$WORK/a B=$WORK/b
-ROWS=()
+ROWS=() STARTED_ALL=()
 export LC_ALL=C HOME=$WORK TERM=xterm
 
 start_hosts() {
@@ -32,6 +33,7 @@ stop_hosts() {
 row() {
     ROWS+=("| $1 | $2 | works |")
     check "$1: $2" "${@:3}"
+    stop_started
 }
 
 row_fails() {
@@ -87,7 +89,13 @@ start() { # NAME COMMAND...
     local name=$1
     shift
     (cd / && exec "$@") >"$WORK/$name.out" 2>&1 </dev/null &
-    export STARTED=$!
+    STARTED=$!
+    STARTED_ALL+=("$STARTED")
+}
+stop_started() {
+    local pid
+    for pid in ${STARTED_ALL[@]+"${STARTED_ALL[@]}"}; do stop "$pid"; done
+    STARTED_ALL=()
 }
 # stop PID: with its children; it may end with any status
 stop() {
@@ -106,4 +114,4 @@ watches() {
     done
     return 1
 }
-watches_soon() { eventually watches "$@" || fail "nothing watches $2"; }
+watches_soon() { eventually watches "$@" || { echo "nothing watches $2" && return 1; }; }

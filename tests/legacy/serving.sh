@@ -18,13 +18,12 @@ start_nginx() {
         "$WORK" "$B" >"$WORK/nginx.conf"
     site first && sync_b
     start nginx nginx -c "$WORK/nginx.conf" -p "$WORK"
-    NGINX=$STARTED
+    NGINX=("${STARTED_ALL[@]}") STARTED_ALL=() # it serves the rows that follow, too
     eventually gets answer first
 }
 reloads() {
     start reload bash -c "inotifywait -m -q -e moved_to '$B/nginx' | while read -r _; do nginx -c '$WORK/nginx.conf' -p '$WORK' -s reload; done"
-    RELOAD=$STARTED
-    watches_soon "$STARTED" "$B/nginx"
+    watches_soon "$STARTED" "$B/nginx" || return 1
     site second && eventually gets answer second && site third && eventually gets answer third
 }
 pages() {
@@ -50,7 +49,6 @@ END
     mkdir "$A/hosts" && echo 10.0.0.1 one.test >"$A/hosts/one" && sync_b
     start dnsmasq dnsmasq -k -C /dev/null -R -h --port=$((port + 1)) --listen-address=127.0.0.1 --bind-interfaces --user=root \
         --hostsdir="$B/hosts" --pid-file="$WORK/dnsmasq.pid"
-    DNSMASQ=$STARTED
     eventually dns one.test 10.0.0.1 && echo 10.0.0.2 two.test >"$A/hosts/two" && eventually dns two.test 10.0.0.2
 }
 row dnsmasq "--hostsdir: hears of a host added elsewhere by itself" with_dnsmasq
@@ -63,12 +61,9 @@ shell_daemon() {
 inotifywait -m -q -e close_write,moved_to "$1/conf" | while read -r _; do . "$1/conf/app"; echo "colour is $colour"; done
 END
     start daemon bash "$WORK/daemon" "$B"
-    watches_soon "$STARTED" "$B/conf"
+    watches_soon "$STARTED" "$B/conf" || return 1
     echo colour=green >"$A/conf/app" && eventually says daemon '^colour is green$' &&
         sed -i s/green/blue/ "$A/conf/app" && eventually says daemon '^colour is blue$' && ! says daemon '^colour is $'
-    local status=$?
-    stop "$STARTED"
-    return "$status"
 }
 row "a shell daemon" "reads its configuration again, never half of it" shell_daemon
 
@@ -77,11 +72,8 @@ python_serves() {
     local answer
     eventually curl -sf "http://127.0.0.1:$((port + 2))/page" && echo again >"$A/www/page" && sync_b &&
         answer=$(curl -sf "http://127.0.0.1:$((port + 2))/page") && [[ $answer == again ]]
-    local status=$?
-    stop "$STARTED"
-    return "$status"
 }
 row "python http.server" "serves files that the other host writes" python_serves
-for pid in "$NGINX" "$DNSMASQ"; do stop "$pid"; done
-stop "$RELOAD"
+STARTED_ALL=("${NGINX[@]}")
+stop_started
 finish_rows
