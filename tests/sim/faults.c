@@ -273,19 +273,40 @@ static void pause_mount(struct cluster *cluster, unsigned index)
         mount_stall(cluster->mounts[index], heal_time(cluster) * 2);
 }
 
-/* It reaches nobody but a leader that stands still, and does not know yet that it leads no more. */
-static void mislead_mount(struct cluster *cluster, unsigned index)
+/* Of the mounts that a leader has. */
+static bool find_led(const struct cluster *cluster, unsigned *index, unsigned *leader)
 {
     struct server_view view;
-    uint64_t for_us = pick_between(cluster, 3000, 9000) * MS;
-    for (unsigned server = 0; server < cluster->server_count; server++) {
-        server_view(cluster->servers[server], &view);
-        if (view.leading) {
-            server_stall(cluster->servers[server], pick_between(cluster, 500, 2500) * MS);
+    for (*index = 0; *index < cluster->mount_count; ++*index) {
+        const struct mount *mount = cluster->mounts[*index];
+        if (!mount->linked)
             continue;
-        }
+        *leader = (unsigned)mount->server;
+        server_view(cluster->servers[*leader], &view);
+        if (view.leading)
+            return true;
+    }
+    return false;
+}
+
+/* A mount reaches nobody but a leader that stands still, and then does not know yet that it leads no more. */
+static void mislead_mount(struct cluster *cluster)
+{
+    unsigned index, leader;
+    uint64_t for_us = pick_between(cluster, 4000, 12000) * MS;
+    bool alone = chance(cluster, 500);
+    if (!find_led(cluster, &index, &leader))
+        return;
+    server_stall(cluster->servers[leader], pick_between(cluster, 400, 900) * MS);
+    for (unsigned server = 0; server < cluster->server_count; server++) {
+        if (server == leader)
+            continue;
         cut(cluster, SERVERS_MAX + index, server, for_us);
         cut(cluster, server, SERVERS_MAX + index, for_us);
+        if (alone) {
+            cut(cluster, leader, server, for_us);
+            cut(cluster, server, leader, for_us);
+        }
     }
 }
 
@@ -305,8 +326,8 @@ static void trouble_mount(struct cluster *cluster, enum fault fault)
         mount_dies(cluster->mounts[index]);
     else if (fault == MOUNT_END)
         mount_leaves(cluster->mounts[index]);
-    else if (chance(cluster, 300))
-        mislead_mount(cluster, index);
+    else if (chance(cluster, 600))
+        mislead_mount(cluster);
     else
         cut_mount(cluster, index, server);
 }

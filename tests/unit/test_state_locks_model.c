@@ -88,7 +88,7 @@ static void prepare(struct run *run)
         } else {
             entry.request.kind = OP_CREATE;
             entry.request.create =
-                (struct op_create){.at = {ROOT_ID, {"abc" + (i - 1 - SESSIONS), 1}}, .kind = KIND_FILE};
+                (struct op_create){.at = {ROOT_ID, {&"abc"[i - 1 - SESSIONS], 1}}, .kind = KIND_FILE};
         }
         apply(run, &entry);
     }
