@@ -115,7 +115,7 @@ switching() {
     ((missed == 0)) || { echo "missed $missed times" && return 1; }
 }
 changes_all() { chmod -R go-rwx tar && chown -R 12001:13001 tar && same_on_b tar; }
-removes_all() { rm -rf tar && sync_b && [[ ! -e $B/tar ]]; }
+removes_all() { [[ -e $B/tar ]] && rm -rf tar && sync_b && [[ ! -e $B/tar ]]; }
 touches() { touch -r moved/etc/stdio.h edit/file && touch -d 2030-01-01 edit/tee && same_on_b edit; }
 zips() {
     gzip moved/etc/stdio.h && sync_b && gunzip "$B/moved/etc/stdio.h.gz" && sync "$A" &&

@@ -42,6 +42,7 @@ cron_job() {
     flock -n "$A/l/cron" bash -c "$job" "$A" &
     eventually test -e "$B/l/ran" && ! flock -n "$B/l/cron" bash -c "$job" "$B" && touch "$B/l/go"
     local status=$?
+    touch "$A/l/go"
     wait $!
     [[ $status == 0 && $(<"$A/l/ran") == ran ]]
 }
@@ -124,7 +125,8 @@ with_logrotate() {
     mkdir "$A/rotate" && echo line >"$A/rotate/log" && chmod 755 "$A/rotate" && sync_b
     local mnt name
     for mnt in "$A" "$B"; do
-        printf '%s {\n size 1\n rotate 2\n postrotate\n echo held; until [ -e %s/rotate/go ]; do sleep 0.1; done\n endscript\n}\n' \
+        # shellcheck disable=SC2016  # for the shell that logrotate runs
+        printf '%s {\n size 1\n rotate 2\n postrotate\n echo held; n=600; until [ -e %s/rotate/go ] || [ $n = 0 ]; do n=$((n - 1)); sleep 0.1; done\n endscript\n}\n' \
             "$mnt/rotate/log" "$mnt" >"$WORK/logrotate.${mnt##*/}"
     done
     hold logrotate logrotate -f -s "$A/rotate/state" "$WORK/logrotate.a" || return 1
