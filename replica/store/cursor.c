@@ -145,7 +145,7 @@ int cursor_batch(struct cursor *cursor, enum batch_state *state)
     *state = BATCH_NONE;
     if (cursor->sector == cursor->limit)
         return ERR_OK;
-    uint8_t *at;
+    uint8_t *at = NULL;
     int code = cursor_sectors(cursor, cursor->sector, 1, &at);
     if (code != ERR_OK)
         return code;
