@@ -303,6 +303,15 @@ static void run_deliver(struct cluster *cluster, struct event *event)
         mount_receive(cluster, event->end - SERVERS_MAX, event->other, event->load);
 }
 
+/* A packet that was lost, and after which none came: the link's own pings carry the number of the last one sent. */
+static void run_lost(struct cluster *cluster, struct event *event)
+{
+    const struct side *side = side_of(cluster, event->end, event->other);
+    uint32_t link = (uint32_t)(event->tag >> 32), number = (uint32_t)event->tag;
+    if (end_alive(cluster, event->end) && side->link == link && side->received < number)
+        go_down(cluster, event->end, event->other);
+}
+
 void network_send(struct cluster *cluster, unsigned from, unsigned to, struct packet *packet)
 {
     struct side *side = side_of(cluster, from, to);
@@ -316,6 +325,8 @@ void network_send(struct cluster *cluster, unsigned from, unsigned to, struct pa
     bool lost = way_of(cluster, from, to)->cut ||
                 (config->loss_per_10000 != 0 && pick(cluster, 10000) < config->loss_per_10000);
     if (lost) {
+        if (!packet->urgent)
+            add(cluster, run_lost, to, from, event.tag, LINK_PING_MS * MS);
         packet_unref(packet);
         return;
     }
