@@ -2,15 +2,16 @@
  *
  * Short silences make failover quick; but on a machine that takes the processors away for longer than that, or syncs
  * slowly, a leader that lives is deserted again and again. So a replica learns: a peer that was found silent and is
- * back at once was suspected wrongly, and if that happens to the same peer a second time within a short while, silence
- * has to last twice as long, up to ZAB_PATIENCE times. In calm times it becomes short again. Safety never depends on
- * it. Times are one's own running time. */
+ * back at once was suspected wrongly, and if that happens to the same peer a second time before long, silence has to
+ * last twice as long; four times, if even then it happens twice within a short while. In calm times it becomes short
+ * again. Safety never depends on it. Times are one's own running time. */
 #include "replica/zab/internal.h"
 
 enum {
-    BACK_MS = 1000,  /* back within this: it was there all the time */
-    AGAIN_MS = 3000, /* a second wrong suspicion within this is no accident */
-    CALM_MS = 20000, /* so long without a wrong suspicion: half the patience is enough */
+    BACK_MS = 1000,   /* back within this: it was there all the time */
+    AGAIN_MS = 30000, /* a second wrong suspicion within this is no accident */
+    SOON_MS = 3000,   /* nor is one within this, of who is patient already */
+    CALM_MS = 60000,  /* so long without a wrong suspicion: half the patience is enough */
 };
 
 uint64_t patience_silence_ms(const struct zab *zab)
@@ -37,7 +38,7 @@ void patience_heard(struct zab *zab, struct peer *peer)
     peer->suspected = false;
     if (zab->run_ms - peer->suspected_ms >= BACK_MS)
         return;
-    bool again = peer->wronged && zab->run_ms - peer->wronged_ms < AGAIN_MS;
+    bool again = peer->wronged && zab->run_ms - peer->wronged_ms < (zab->patience == 1 ? AGAIN_MS : SOON_MS);
     peer->wronged = true;
     peer->wronged_ms = zab->calm_ms = zab->run_ms;
     if (again && zab->patience < ZAB_PATIENCE)
