@@ -57,7 +57,9 @@ static void *run(void *arg)
             return NULL;
         if (again && locks_now_ms() >= tried_ms + RETRY_MS) {
             tried_ms = locks_now_ms();
+            pthread_mutex_lock(&locks->order);
             releases_run(locks, 0);
+            pthread_mutex_unlock(&locks->order);
         }
     }
 }
@@ -68,6 +70,7 @@ struct locks *locks_new(struct mount *mount)
     if (!locks)
         return NULL;
     locks->mount = mount;
+    pthread_mutex_init(&locks->order, NULL);
     pthread_mutex_init(&locks->mutex, NULL);
     pthread_cond_init(&locks->moved, NULL);
     pthread_cond_init(&locks->released, NULL);
@@ -98,10 +101,10 @@ static void lose_claims(struct locks *locks)
         {
             if (claim->held)
                 atomic_store(&claim->handle->lock_lost, true);
-            DL_DELETE(node->claims, claim);
-            free(claim);
+            claim->held = false;
+            memset(claim->holders, 0, sizeof claim->holders); /* they went with the session */
+            claim_trim(locks, claim);                         /* somebody may be asking just now: that has it still */
         }
-        lock_node_drop(locks, node);
     }
 }
 
@@ -122,6 +125,7 @@ void locks_free(struct locks *locks)
     pthread_cond_destroy(&locks->moved);
     pthread_cond_destroy(&locks->released);
     pthread_mutex_destroy(&locks->mutex);
+    pthread_mutex_destroy(&locks->order);
     free(locks);
 }
 

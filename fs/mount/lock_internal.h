@@ -7,13 +7,15 @@
  *  4. An unlock is tried again until the state machine has taken it or the session is over; and never after the same
  *     owner was granted a new lock.
  *  5. Nothing is submitted and nobody is answered under the mutex.
+ *  6. What gives up a lock for one request is submitted before what its owner asks next, or not at all: it would take
+ *     that away. Who asks, withdraws or tries again does so under `order`.
  *
  *  a wait    entered by                         req   left by
  *  asked     submitted                          yes   the result: held, refused: answered; LOCK_WAITS: queued
  *  queued    LOCK_WAITS                         yes   CHANGE_LOCK names it: answered
  *  kept      a signal, from either; EINTR       no    the same request again: as before, or answered if granted
  *                                                     meanwhile; LOCK_KEEP_MS over, its handle closed: withdrawn
- *  withdrawn                                    no    its result, if that is not known; what it got is given up */
+ *  withdrawn                                    no    the end of its unlock, or a grant: what it got is given up */
 #ifndef PACT_LOCKS_INTERNAL_H
 #define PACT_LOCKS_INTERNAL_H
 
@@ -44,7 +46,10 @@ struct wait {
     uint64_t ticket;
     uint64_t until_ms; /* kept until then; 0: not kept */
     int code;          /* ended while nobody was to be answered: ERR_OK, it is held; LOCK_WAITS: it has not ended */
+    bool submitted;    /* or about to be */
+    bool holds_part;   /* POSIX: its owner held some of the range when it asked */
     bool withdrawn;    /* nobody wants it any more */
+    bool superseded;   /* nor is anything to be given up: its owner has asked anew */
     bool closed;       /* nor is its handle there */
     bool unknown;      /* its caller was told so; what became of it will be known later */
     bool interrupted;  /* while a handler was at work on it */
@@ -64,7 +69,7 @@ struct lock_node {
 struct release {
     struct locks *locks;
     struct op_unlock op;
-    struct op_lock of; /* WAITER: what was asked for */
+    struct wait *wait; /* WAITER: what is given up; counted */
     uint64_t session;
     bool in_flight;
     fuse_req_t req; /* answered with `code`; may be NULL */
@@ -74,6 +79,7 @@ struct release {
 
 struct locks {
     struct mount *mount;
+    pthread_mutex_t order; /* of submissions; taken before the mutex */
     pthread_mutex_t mutex;
     pthread_cond_t moved;    /* something is kept or to be tried again */
     pthread_cond_t released; /* a handle that had claims */
@@ -93,7 +99,7 @@ void lock_node_drop(struct locks *locks, struct lock_node *node);  /* if nothing
 struct claim *claim_get(struct lock_node *node, struct handle *handle, const struct op_lock *op);
 void claim_set(struct locks *locks, struct claim *claim, bool held); /* NULL is allowed; the claim may be gone */
 void claim_trim(struct locks *locks, struct claim *claim);           /* takes away a claim to nothing */
-/* After an OWNER or RANGE unlock that was carried out, in the client thread. */
+/* After a RANGE unlock that was carried out, in the client thread. */
 void claims_unlocked(struct locks *locks, const struct op_unlock *op);
 bool claims_of(struct locks *locks, const struct handle *handle); /* whether it has any */
 void claims_end(struct locks *locks, const struct handle *handle);
@@ -108,6 +114,27 @@ bool claims_owned(struct locks *locks, uint64_t id, enum lock_space space, uint6
 
 /* Takes a request for a lock to its end. `op` is checked, its command borrowed; `session`: when it was checked. */
 void lock_ask(struct handle *handle, fuse_req_t req, const struct op_lock *op, uint64_t session);
+/* Ends all of them: ESTALE. */
+void waits_end(struct locks *locks);
+/* The three below under the mutex. */
+void wait_leave_claim(struct wait *wait); /* its handle is closed, or it is unlisted */
+void wait_unlist(struct wait *wait);      /* it may be gone on return */
+void wait_unref(struct wait *wait);
+
+/* --- lock_withdraw.c --- */
+
+/* Gives up what was granted, or may have been, to somebody who was told of a failure; and a place in the queue. Under
+ * `order`. */
+void wait_give_up_granted(const struct wait *wait);
+void wait_give_up_place(struct wait *wait);
+/* The three below under the mutex. Whether what was granted, or may have been, is to be given up. */
+bool wait_unwanted(const struct wait *wait);
+/* One that was withdrawn waits no more; gives up a count of it. */
+void wait_is_gone(struct wait *wait);
+/* Whether a request is on its way that an unlock, submitted now, would undo. */
+bool waits_undone(struct locks *locks, const struct op_unlock *op);
+/* What is left of the owner's earlier requests is given up, before this one is submitted. Under `order`. */
+void waits_supersede(const struct wait *by);
 /* Withdraws what has been kept until now; returns when the next is due, UINT64_MAX: nothing is kept. */
 uint64_t waits_run(struct locks *locks, uint64_t now_ms);
 /* Withdraws what is kept for a process that closes a descriptor: its POSIX locks, and a flock of this handle. Whether
@@ -115,17 +142,15 @@ uint64_t waits_run(struct locks *locks, uint64_t now_ms);
 bool waits_withdraw(struct locks *locks, const struct handle *handle, uint64_t owner);
 /* Under the mutex: a handle is closed. Whether it waited for anything. */
 bool waits_close(struct locks *locks, const struct handle *handle);
-/* Ends all of them: ESTALE. */
-void waits_end(struct locks *locks);
 
 /* --- lock_release.c --- */
 
-/* Submits an unlock that must not be lost. `of`: of a WAITER what was asked for, to be given up if it was granted
- * meanwhile; else NULL. `req` (or NULL) is answered with `code` when the unlock is done, or is to be tried again. */
-void lock_give_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, fuse_req_t req, int code);
+/* Submits an unlock that must not be lost. `wait`: of a WAITER what is withdrawn, to be told when that is done; else
+ * NULL. `req` (or NULL) is answered with `code` when the unlock is done, or is to be tried again. */
+void lock_give_up(struct locks *locks, const struct op_unlock *op, struct wait *wait, fuse_req_t req, int code);
 /* What gives up a lock that was granted. */
 struct op_unlock lock_unlock_of(const struct op_lock *op);
-/* Tries again what failed: on one znode, or all (0). */
+/* Tries again what failed: on one znode, or all (0). Under `order`. */
 void releases_run(struct locks *locks, uint64_t id);
 /* The rest is called under the mutex. */
 bool releases_wait(const struct locks *locks); /* whether something is to be tried again */

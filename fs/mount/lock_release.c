@@ -9,23 +9,11 @@
 struct op_unlock lock_unlock_of(const struct op_lock *op)
 {
     return (struct op_unlock){.id = op->id,
-                              .scope = op->space == LOCK_FLOCK ? UNLOCK_OWNER : UNLOCK_RANGE,
+                              .scope = UNLOCK_RANGE, /* others who share the description may wait */
                               .space = op->space,
                               .owner = op->owner,
                               .start = op->start,
                               .end = op->end};
-}
-
-/* What was to be withdrawn may have been granted meanwhile. */
-static void follow_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of)
-{
-    struct op_unlock more = lock_unlock_of(of);
-    struct lock_info info;
-    const struct state *state = client_lock(locks->mount->client);
-    bool granted = state_lock_named(state, op->id, op->lock, &info) && !info.waiting;
-    client_unlock(locks->mount->client);
-    if (granted)
-        lock_give_up(locks, &more, NULL, NULL, ERR_OK);
 }
 
 /* Whether the state machine has certainly not taken it, or perhaps not. */
@@ -45,17 +33,17 @@ static void released(void *arg, const struct result *result)
     release->in_flight = false;
     if (!again)
         DL_DELETE(locks->releases, release);
-    if (!again && (copy.op.scope == UNLOCK_OWNER || copy.op.scope == UNLOCK_RANGE))
+    if (!again && copy.op.scope == UNLOCK_RANGE)
         claims_unlocked(locks, &copy.op);
     if (again)
         pthread_cond_signal(&locks->moved);
+    else if (copy.wait) /* if it was granted instead, that has been seen */
+        wait_is_gone(copy.wait);
     pthread_mutex_unlock(&locks->mutex);
     if (!again)
         free(release);
     if (copy.req)
         reply_code(copy.req, result->code == ERR_NO_LOCKS ? ERR_NO_LOCKS : copy.code);
-    if (copy.op.scope == UNLOCK_WAITER && result->code == ERR_NO_NODE)
-        follow_up(locks, &copy.op, &copy.of);
 }
 
 /* It is marked as in flight; it may be gone on return. */
@@ -69,23 +57,22 @@ static void submit(struct release *release)
         released(release, &(struct result){.code = ERR_SESSION_EXPIRED});
 }
 
-void lock_give_up(struct locks *locks, const struct op_unlock *op, const struct op_lock *of, fuse_req_t req, int code)
+void lock_give_up(struct locks *locks, const struct op_unlock *op, struct wait *wait, fuse_req_t req, int code)
 {
     struct release *release = calloc(1, sizeof *release);
     assert(release);
     *release = (struct release){
         .locks = locks,
         .op = *op,
+        .wait = wait,
         .session = atomic_load(&locks->mount->own_session),
         .req = req,
         .code = code,
         .in_flight = true,
     };
-    if (of) {
-        release->of = *of;
-        release->of.command = (struct bytes){0};
-    }
     pthread_mutex_lock(&locks->mutex);
+    if (wait)
+        wait->refs++;
     DL_APPEND(locks->releases, release);
     pthread_mutex_unlock(&locks->mutex);
     submit(release);
@@ -98,7 +85,7 @@ void releases_run(struct locks *locks, uint64_t id)
         pthread_mutex_lock(&locks->mutex);
         DL_FOREACH(locks->releases, release)
         {
-            if (!release->in_flight && (!id || release->op.id == id))
+            if (!release->in_flight && (!id || release->op.id == id) && !waits_undone(locks, &release->op))
                 break;
         }
         if (release)
@@ -126,8 +113,7 @@ void releases_supersede(struct locks *locks, const struct op_lock *op)
     DL_FOREACH_SAFE(locks->releases, release, next)
     {
         const struct op_unlock *old = &release->op;
-        bool of_owner = old->scope == UNLOCK_OWNER || old->scope == UNLOCK_RANGE;
-        if (release->in_flight || !of_owner || old->id != op->id || old->space != op->space ||
+        if (release->in_flight || old->scope != UNLOCK_RANGE || old->id != op->id || old->space != op->space ||
             old->owner != op->owner || old->start > op->end || op->start > old->end)
             continue;
         DL_DELETE(locks->releases, release);
@@ -143,6 +129,8 @@ void releases_forget(struct locks *locks)
         if (release->in_flight)
             continue;
         DL_DELETE(locks->releases, release);
+        if (release->wait)
+            wait_is_gone(release->wait);
         free(release);
     }
 }

@@ -8,7 +8,7 @@
 
 /* --- under the mutex --- */
 
-static void unref(struct wait *wait)
+void wait_unref(struct wait *wait)
 {
     if (!--wait->refs)
         free(wait);
@@ -31,7 +31,7 @@ static struct wait *wait_new(struct locks *locks, struct handle *handle, const s
     return wait;
 }
 
-static void leave_claim(struct wait *wait)
+void wait_leave_claim(struct wait *wait)
 {
     struct claim *claim = wait->claim;
     wait->claim = NULL;
@@ -41,7 +41,7 @@ static void leave_claim(struct wait *wait)
     }
 }
 
-static void unlist(struct wait *wait)
+void wait_unlist(struct wait *wait)
 {
     struct locks *locks = wait->locks;
     if (!wait->listed)
@@ -49,9 +49,9 @@ static void unlist(struct wait *wait)
     struct lock_node *node = lock_node_find(locks, wait->op.id);
     wait->listed = false;
     DL_DELETE(node->waits, wait);
-    leave_claim(wait);
+    wait_leave_claim(wait);
     lock_node_drop(locks, lock_node_find(locks, wait->op.id));
-    unref(wait);
+    wait_unref(wait);
 }
 
 static void keep(struct wait *wait)
@@ -79,46 +79,44 @@ static void answer(fuse_req_t req, int code)
     reply_inode_code(req, code);
 }
 
-/* Gives up what was granted, or may have been, to somebody who was told of a failure. */
-static void give_up_granted(const struct wait *wait)
+/* Notes what became of it; the request to be answered. */
+static fuse_req_t note(struct wait *wait, uint64_t lock, int code)
 {
-    struct op_unlock unlock = lock_unlock_of(&wait->op);
-    if (wait->closed)
-        unlock = (struct op_unlock){.id = wait->op.id, .scope = UNLOCK_HANDLE, .handle = wait->op.handle};
-    lock_give_up(wait->locks, &unlock, NULL, NULL, ERR_OK);
-}
-
-static void give_up_waiter(const struct wait *wait)
-{
-    struct op_unlock unlock = {.id = wait->op.id, .scope = UNLOCK_WAITER, .lock = wait->lock};
-    lock_give_up(wait->locks, &unlock, &wait->op, NULL, ERR_OK);
+    bool waits = code == ERR_LOCK_WAITS, withdrawn = wait->withdrawn;
+    fuse_req_t req = waits ? NULL : wait->req;
+    wait->lock = lock;
+    wait->code = code;
+    if (!waits)
+        wait->req = NULL;
+    if (code == ERR_OK && !withdrawn)
+        releases_supersede(wait->locks, &wait->op);
+    if (waits && wait->op.space == LOCK_FLOCK && !withdrawn)
+        claim_set(wait->locks, wait->claim, false); /* a flock that has to wait has given up the old one */
+    if (code == ERR_OK && !wait_unwanted(wait))
+        claim_set(wait->locks, wait->claim, true);
+    if (!waits && (withdrawn || req || code))
+        wait_unlist(wait);
+    return req;
 }
 
 /* What became of a lock is known: its result, its grant, or that it is gone. The caller has a count of the wait. */
 static void settle(struct wait *wait, uint64_t lock, int code)
 {
     struct locks *locks = wait->locks;
-    fuse_req_t req = NULL;
+    bool waits = code == ERR_LOCK_WAITS, may_hold = !code || code == ERR_OUTCOME_UNKNOWN;
+    if (waits || may_hold) /* it comes from the client thread then, and perhaps something is to be submitted */
+        pthread_mutex_lock(&locks->order);
     pthread_mutex_lock(&locks->mutex);
-    bool withdrawn = wait->withdrawn, waits = code == ERR_LOCK_WAITS;
-    wait->lock = lock;
-    wait->code = code;
-    if (!waits) {
-        req = wait->req;
-        wait->req = NULL;
-    }
-    if (code == ERR_OK && !withdrawn)
-        releases_supersede(locks, &wait->op);
-    if (!withdrawn && (code == ERR_OK || (waits && wait->op.space == LOCK_FLOCK)))
-        claim_set(locks, wait->claim, !waits); /* a flock that has to wait has given up the old one */
-    if (withdrawn || req || (code && !waits))
-        unlist(wait);
+    fuse_req_t req = note(wait, lock, code);
+    bool withdrawn = wait->withdrawn, gives_up = may_hold && wait_unwanted(wait);
     pthread_mutex_unlock(&locks->mutex);
-    answer(req, code);
     if (withdrawn && waits)
-        give_up_waiter(wait);
-    else if (withdrawn && (!code || code == ERR_OUTCOME_UNKNOWN))
-        give_up_granted(wait);
+        wait_give_up_place(wait);
+    else if (gives_up)
+        wait_give_up_granted(wait);
+    if (waits || may_hold)
+        pthread_mutex_unlock(&locks->order);
+    answer(req, code);
 }
 
 /* What the tree says of a lock that was told to wait. */
@@ -160,7 +158,7 @@ static void finish(void *arg, const struct result *result)
         code = ERR_INTERRUPTED; /* nothing was done */
     settle(wait, result->zxid, code);
     pthread_mutex_lock(&locks->mutex);
-    unref(wait);
+    wait_unref(wait);
     pthread_mutex_unlock(&locks->mutex);
 }
 
@@ -190,11 +188,31 @@ static bool same(const struct op_lock *a, const struct op_lock *b)
            a->handle == b->handle && a->start == b->start && a->end == b->end;
 }
 
+/* Whether the owner holds some of the range. */
+static bool holds_some(struct locks *locks, const struct op_lock *op)
+{
+    uint64_t session = atomic_load(&locks->mount->own_session);
+    struct lock_info info;
+    bool any = false;
+    pthread_mutex_lock(&locks->mutex);
+    bool owned = claims_owned(locks, op->id, op->space, op->owner);
+    pthread_mutex_unlock(&locks->mutex);
+    if (!owned)
+        return false;
+    const struct state *state = client_lock(locks->mount->client);
+    for (size_t i = 0; !any && state_lock_at(state, op->id, i, &info) && !info.waiting; i++)
+        any = info.session == session && info.space == op->space && info.owner == op->owner && info.start <= op->end &&
+              op->start <= info.end;
+    client_unlock(locks->mount->client);
+    return any;
+}
+
 /* The same request, kept for a moment since a signal ended it: it goes on where it was. Else a new one. Counted. */
 static struct wait *begin(struct handle *handle, const struct op_lock *op, bool *is_new)
 {
     struct locks *locks = handle->mount->locks;
     struct wait *wait = NULL;
+    bool holds_part = op->wait && op->space == LOCK_POSIX && holds_some(locks, op);
     pthread_mutex_lock(&locks->mutex);
     struct lock_node *node = lock_node_find(locks, op->id);
     if (node)
@@ -204,8 +222,10 @@ static struct wait *begin(struct handle *handle, const struct op_lock *op, bool 
                 break;
         }
     *is_new = !wait;
-    if (!wait)
+    if (!wait) {
         wait = wait_new(locks, handle, op);
+        wait->holds_part = holds_part;
+    }
     wait->until_ms = 0;
     wait->interrupted = false;
     wait->refs++;
@@ -224,7 +244,7 @@ static bool attach(struct wait *wait, fuse_req_t req, bool is_new)
     if (interrupted && !is_new && wait->listed)
         keep(wait);
     else if (interrupted || code != ERR_LOCK_WAITS)
-        unlist(wait);
+        wait_unlist(wait);
     else
         wait->req = req;
     pthread_mutex_unlock(&locks->mutex);
@@ -233,15 +253,18 @@ static bool attach(struct wait *wait, fuse_req_t req, bool is_new)
     return !interrupted && code == ERR_LOCK_WAITS;
 }
 
+/* Under `order`. */
 static void submit(struct wait *wait, const struct op_lock *op, uint64_t session)
 {
     struct locks *locks = wait->locks;
     struct request request = {.kind = OP_LOCK, .lock = *op};
     struct client_terms terms = {.session = session, .late = true};
+    waits_supersede(wait);
+    releases_run(locks, op->id); /* an older unlock goes first */
     pthread_mutex_lock(&locks->mutex);
     wait->refs++;
+    wait->submitted = true;
     pthread_mutex_unlock(&locks->mutex);
-    releases_run(locks, op->id); /* an older unlock goes first */
     uint64_t ticket = client_submit_on(locks->mount->client, &request, &terms, finish, wait);
     pthread_mutex_lock(&locks->mutex);
     wait->ticket = ticket;
@@ -252,118 +275,14 @@ void lock_ask(struct handle *handle, fuse_req_t req, const struct op_lock *op, u
 {
     struct locks *locks = handle->mount->locks;
     bool is_new;
+    pthread_mutex_lock(&locks->order);
     struct wait *wait = begin(handle, op, &is_new);
     if (attach(wait, req, is_new) && is_new)
         submit(wait, op, session);
+    pthread_mutex_unlock(&locks->order);
     pthread_mutex_lock(&locks->mutex);
-    unref(wait);
+    wait_unref(wait);
     pthread_mutex_unlock(&locks->mutex);
-}
-
-/* --- what is kept --- */
-
-/* Nobody has asked again. With the mutex held, which is released. */
-static void withdraw(struct wait *wait)
-{
-    struct locks *locks = wait->locks;
-    bool granted = wait->code == ERR_OK;
-    wait->withdrawn = true;
-    wait->until_ms = 0;
-    wait->refs++;
-    uint64_t lock = wait->lock, ticket = wait->ticket;
-    if (lock)
-        unlist(wait);
-    pthread_mutex_unlock(&locks->mutex);
-    if (granted)
-        give_up_granted(wait);
-    else if (lock)
-        give_up_waiter(wait);
-    else if (ticket)
-        client_withdraw(locks->mount->client, ticket); /* else its result will show what is to be given up */
-    pthread_mutex_lock(&locks->mutex);
-    unref(wait);
-    pthread_mutex_unlock(&locks->mutex);
-}
-
-/* The first one kept until `until_ms` at most, and when the next is due. */
-static struct wait *find_kept(struct locks *locks, uint64_t until_ms, uint64_t *next_ms)
-{
-    struct lock_node *node, *following;
-    struct wait *wait;
-    *next_ms = UINT64_MAX;
-    HASH_ITER(hh, locks->nodes, node, following)
-    {
-        DL_FOREACH(node->waits, wait)
-        {
-            if (wait->until_ms && wait->until_ms <= until_ms)
-                return wait;
-            if (wait->until_ms && wait->until_ms < *next_ms)
-                *next_ms = wait->until_ms;
-        }
-    }
-    return NULL;
-}
-
-uint64_t waits_run(struct locks *locks, uint64_t now_ms)
-{
-    struct wait *wait;
-    uint64_t next_ms;
-    pthread_mutex_lock(&locks->mutex);
-    while ((wait = find_kept(locks, now_ms, &next_ms))) {
-        withdraw(wait);
-        pthread_mutex_lock(&locks->mutex);
-    }
-    pthread_mutex_unlock(&locks->mutex);
-    return next_ms;
-}
-
-/* One that is kept for whoever closes a descriptor of this handle. */
-static struct wait *find_closing(struct locks *locks, const struct handle *handle, uint64_t owner)
-{
-    struct lock_node *node = lock_node_find(locks, handle->id);
-    struct wait *wait;
-    if (node)
-        DL_FOREACH(node->waits, wait)
-        {
-            bool its = wait->op.space == LOCK_POSIX ? wait->op.owner == owner : wait->op.handle == handle->fh;
-            if (wait->until_ms && its)
-                return wait;
-        }
-    return NULL;
-}
-
-bool waits_withdraw(struct locks *locks, const struct handle *handle, uint64_t owner)
-{
-    struct wait *wait;
-    bool any = false;
-    pthread_mutex_lock(&locks->mutex);
-    while ((wait = find_closing(locks, handle, owner))) {
-        any = true;
-        withdraw(wait);
-        pthread_mutex_lock(&locks->mutex);
-    }
-    pthread_mutex_unlock(&locks->mutex);
-    return any;
-}
-
-bool waits_close(struct locks *locks, const struct handle *handle)
-{
-    struct lock_node *node = lock_node_find(locks, handle->id);
-    struct wait *wait = node ? node->waits : NULL, *next;
-    bool any = false;
-    for (; wait; wait = next) {
-        next = wait->next;
-        if (wait->op.handle != handle->fh)
-            continue;
-        any = true;
-        wait->withdrawn = wait->closed = true;
-        wait->until_ms = 0;
-        if (wait->lock)
-            unlist(wait); /* the handle's unlock ends it */
-        else
-            leave_claim(wait); /* its result is still to come */
-    }
-    return any;
 }
 
 /* --- what the client tells --- */
@@ -379,7 +298,7 @@ static void settle_named(struct locks *locks, uint64_t id, uint64_t lock, int co
         return;
     settle(wait, lock, code);
     pthread_mutex_lock(&locks->mutex);
-    unref(wait);
+    wait_unref(wait);
     pthread_mutex_unlock(&locks->mutex);
 }
 
@@ -448,8 +367,8 @@ void waits_end(struct locks *locks)
     while ((wait = take_any(locks))) {
         settle(wait, 0, ERR_SESSION_EXPIRED);
         pthread_mutex_lock(&locks->mutex);
-        unlist(wait);
-        unref(wait);
+        wait_unlist(wait);
+        wait_unref(wait);
         pthread_mutex_unlock(&locks->mutex);
     }
 }

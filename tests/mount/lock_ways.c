@@ -11,10 +11,14 @@
  *   convert FILE             a flock from shared to exclusive and back
  *   count FILE N flock|fcntl N times: lock, read the number, write the next one, unlock; through one descriptor
  *   again FILE N             N times: open, lock without waiting, close: each close lets go before the next asks
- *   written FILE FILE2       what was written under a lock is there for who locks FILE2 (the same file) next */
+ *   written FILE FILE2       what was written under a lock is there for who locks FILE2 (the same file) next
+ *   shared FILE              two processes with one description: the one's unlock does not end the other's wait
+ *   interrupted FILE         a signal ends a wait; the same descriptor then locks without waiting, and keeps that
+ *   upgrade FILE             a signal ends a wait for more than a process has: what it has it keeps */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,13 +121,13 @@ static int deadlock(void)
     int ready[2], status;
     if (pipe(ready))
         return 2;
-    pid_t child = fork();
     int a = open_it(args[0]), b = open_it(args[1]);
-    if (set(child ? a : b, F_SETLK, F_WRLCK, 0, 1))
+    if (set(a, F_SETLK, F_WRLCK, 0, 1))
         return 2;
+    pid_t child = fork();
     if (!child) {
-        if (write(ready[1], "x", 1) != 1)
-            return 2;
+        if (set(b, F_SETLK, F_WRLCK, 0, 1) || write(ready[1], "x", 1) != 1)
+            _exit(2);
         int code = set(a, F_SETLKW, F_WRLCK, 0, 1);
         int error = code ? errno : 0;
         set(b, F_SETLK, F_UNLCK, 0, 1);
@@ -226,6 +230,96 @@ static int written(void)
     return wrong ? 1 : say("seen each time");
 }
 
+/* Returns when somebody waits for a lock in the directory of the first file. */
+static void wait_for_waiter(void)
+{
+    char path[4200], text[4096];
+    const char *slash = strrchr(args[0], '/');
+    snprintf(path, sizeof path, "%.*s/.pact/locks", (int)(slash - args[0]), args[0]);
+    do {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t len = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+        text[len > 0 ? len : 0] = 0;
+        close(fd);
+    } while (!strstr(text, " waits "));
+}
+
+static int shared(void)
+{
+    int fd = open_it(args[0]), other = open_it(args[0]), status, wrong = 0;
+    wrong += expect("held", !flock(other, LOCK_EX));
+    pid_t child = fork();
+    if (!child) {
+        alarm(10); /* kills it */
+        _exit(flock(fd, LOCK_EX) ? errno : 0);
+    }
+    wait_for_waiter();
+    wrong += expect("an unlock of what is not held", !flock(fd, LOCK_UN));
+    wrong += expect("let go", !flock(other, LOCK_UN));
+    wrong += expect("the waiter gets it", waitpid(child, &status, 0) == child && status == 0);
+    return wrong ? 1 : say("OK");
+}
+
+static void take_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_timer}; /* without SA_RESTART */
+    sigaction(SIGALRM, &action, NULL);
+}
+
+/* 0: no more. */
+static void tick(int ms)
+{
+    struct itimerval every = {{0, ms * 1000}, {0, ms * 1000}};
+    take_signals();
+    setitimer(ITIMER_REAL, &every, NULL);
+}
+
+/* Longer than the place of an interrupted wait is kept. */
+static void outlast(void)
+{
+    usleep(400000);
+}
+
+static int interrupted(void)
+{
+    int fd = open_it(args[0]), other = open_it(args[0]), wrong = 0;
+    wrong += expect("held", !flock(other, LOCK_EX));
+    tick(50);
+    wrong += expect("interrupted", flock(fd, LOCK_EX) && errno == EINTR);
+    tick(0);
+    wrong += expect("let go", !flock(other, LOCK_UN));
+    wrong += expect("locked", !flock(fd, LOCK_EX | LOCK_NB));
+    outlast();
+    wrong += expect("still locked", flock(other, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK);
+    wrong += expect("unlocked", !flock(fd, LOCK_UN) && !flock(other, LOCK_EX | LOCK_NB));
+    return wrong ? 1 : say("OK");
+}
+
+static int upgrade(void)
+{
+    int told[2], fd = open_it(args[0]), status, wrong = 0;
+    if (pipe(told))
+        return 2;
+    wrong += expect("shared", !set(fd, F_SETLK, F_RDLCK, 0, 1));
+    pid_t child = fork();
+    if (!child) {
+        int code = set(fd, F_SETLK, F_RDLCK, 0, 1);
+        code |= write(told[1], "x", 1) != 1;
+        wait_for_waiter();
+        kill(getppid(), SIGALRM);
+        code |= set(fd, F_SETLK, F_UNLCK, 0, 1);
+        outlast();
+        _exit(code || !set(fd, F_SETLK, F_WRLCK, 0, 1));
+    }
+    char byte;
+    wrong += expect("with another", read(told[0], &byte, 1) == 1);
+    take_signals();
+    bool got = !set(fd, F_SETLKW, F_WRLCK, 0, 1);
+    wrong += expect("interrupted, or just not", got || errno == EINTR);
+    wrong += expect("shared still", waitpid(child, &status, 0) == child && status == 0);
+    return wrong ? 1 : say("OK");
+}
+
 static const struct {
     const char *name;
     int (*run)(void);
@@ -234,7 +328,8 @@ static const struct {
     {"restart", restart, 2},   {"lock", lock_and_hold, 2}, {"try", try, 2},
     {"unlocked", unlocked, 1}, {"deadlock", deadlock, 2},  {"ofd", ofd, 1},
     {"convert", convert, 1},   {"count", count, 3},        {"again", again, 2},
-    {"written", written, 2},
+    {"written", written, 2},   {"shared", shared, 1},      {"interrupted", interrupted, 1},
+    {"upgrade", upgrade, 1},
 };
 
 int main(int argc, char **argv)
