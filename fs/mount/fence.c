@@ -11,7 +11,10 @@
 #include "fs/mount/process.h"
 #include "fs/mount/record.h"
 
-enum { ANCESTORS = 4096 }; /* looked at, at most: a chain that changes meanwhile must not hold us up */
+enum {
+    ANCESTORS = 4096, /* looked at, at most: a chain that changes meanwhile must not hold us up */
+    FIRST = 1,        /* the process that all descend from: fenced, also by its group, it would leave nobody */
+};
 
 struct fence {
     int signal;
@@ -94,7 +97,7 @@ bool fence_holds(struct mount *mount, pid_t tid)
     bool fenced = false;
     if (!atomic_load(&fence->count) || !process_read(tid, &process))
         return false;
-    for (int i = 0; i < ANCESTORS && !fenced; i++) {
+    for (int i = 0; i < ANCESTORS && !fenced && process.pid != FIRST; i++) {
         pthread_mutex_lock(&fence->lock);
         fenced = has(fence, process.pid, process.group);
         pthread_mutex_unlock(&fence->lock);
@@ -158,7 +161,8 @@ static void mark(struct fence *fence, struct snapshot *snapshot)
     qsort(snapshot->list, snapshot->count, sizeof *snapshot->list, by_pid);
     pthread_mutex_lock(&fence->lock);
     for (size_t i = 0; i < snapshot->count; i++)
-        snapshot->list[i].fenced = has(fence, snapshot->list[i].pid, snapshot->list[i].group);
+        snapshot->list[i].fenced =
+            snapshot->list[i].pid != FIRST && has(fence, snapshot->list[i].pid, snapshot->list[i].group);
     pthread_mutex_unlock(&fence->lock);
     while (more) {
         more = false;
@@ -205,7 +209,7 @@ static void tell_all(struct fence *fence)
     pthread_mutex_lock(&fence->lock);
     for (size_t i = 0; i < fence->count; i++) {
         struct fenced *fenced = &fence->list[i];
-        if (fence->signal && !fenced->told && fenced->pidfd >= 0 && fenced->pid != getpid() && fenced->pid != 1)
+        if (fence->signal && !fenced->told && fenced->pidfd >= 0 && fenced->pid != getpid() && fenced->pid != FIRST)
             syscall(SYS_pidfd_send_signal, fenced->pidfd, fence->signal, NULL, 0);
         fenced->told = true;
     }
@@ -220,7 +224,7 @@ static size_t fence_members(struct mount *mount)
     mark(mount->fence, &snapshot);
     for (size_t i = 0; i < snapshot.count; i++) {
         const struct member *member = &snapshot.list[i];
-        if (!member->fenced || member->pid == getpid() || member->pid == 1)
+        if (!member->fenced || member->pid == getpid() || member->pid == FIRST)
             continue;
         fence_member(mount, member);
         count++;
@@ -235,7 +239,7 @@ static void fence_one(struct mount *mount, struct fenced fenced)
 {
     struct fence *fence = mount->fence;
     struct process now;
-    if (fenced.pid == 1 && fenced.pidfd >= 0) { /* all descend from it: nobody would be left */
+    if (fenced.pid == FIRST && fenced.pidfd >= 0) {
         close(fenced.pidfd);
         fenced.pidfd = -1;
         fenced.group = 0;

@@ -135,6 +135,28 @@ check "a clean unmount frees at once" eventually eval '[[ ! -e $b/owned && ! -e 
 check "and leaves no record" eventually test ! -e "$record"
 end_knockers
 
+echo "# in a container, whose first process leads the group of all that it starts"
+cat >"$WORK/contained" <<'END'
+mkdir "$2"
+"$PACT_BIN/pactfs" "$1" "$2" -f -o session_timeout=1s 2>"$2.log" &
+daemon=$!
+fenced() { sed -n 's/^fenced //p' "$2/.pact/session"; }
+until [[ $(fenced "$@") == 0 ]]; do sleep 0.05; done
+bash -c 'mkdir "$1/{owner=$$}contained" && exec sleep 1000' _ "$2" &
+until [[ -d $2/contained ]]; do sleep 0.05; done
+kill -STOP $daemon
+while [[ -e $3/contained ]]; do sleep 0.05; done
+kill -CONT $daemon
+until [[ $(fenced "$@") != 0 ]]; do sleep 0.05; done
+until grep -q '^state connected$' "$2/.pact/session"; do sleep 0.05; done
+"$PACT_TESTS/op" mkdir "$2/group" >"$4.group"
+setsid -w "$PACT_TESTS/op" mkdir "$2/other" >"$4.other"
+kill -9 $daemon
+END
+PACT_BIN=$PACT_BIN PACT_TESTS=$PACT_TESTS timeout 60 unshare -pfm --mount-proc --kill-child setsid bash "$WORK/contained" "$SERVERS" "$WORK/c" "$b" "$WORK/said"
+check "its group is fenced" grep -qx ESTALE "$WORK/said.group"
+check "but not all that descends from the first" grep -qx OK "$WORK/said.other"
+
 echo "# records that are none"
 restart() {
     : >"$WORK/a.log"
