@@ -181,12 +181,14 @@ static void move_on(struct handle *handle)
     handle->at_end = false;
 }
 
+/* A read from the start begins with the newest version, not with that of the open: a program may have taken a lock on
+ * another file in between. */
 struct data *handle_read_from(struct handle *handle, uint64_t offset)
 {
     if (handle->stage.open)
         return handle->stage.view;
     bool anew = atomic_exchange(&handle->locked_anew, false);
-    if (!handle->in_flight && (offset != handle->next || handle->at_end || anew))
+    if (!handle->in_flight && (!offset || offset != handle->next || handle->at_end || anew))
         move_on(handle);
     return handle->version;
 }

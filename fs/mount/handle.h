@@ -26,7 +26,7 @@ struct handle {
     struct file *file;       /* NULL for a directory */
     struct listing *listing; /* a directory's names, once they were asked for */
 
-    /* Reading: sequential reads stay on the version they began on. */
+    /* Reading: sequential reads stay on the version they began on, which is the newest when they began. */
     struct data *version; /* owned */
     uint64_t next;        /* the offset after the last read */
     bool at_end;          /* the last read found the end: the next one moves on */
