@@ -55,6 +55,8 @@ check "nobody is fenced when they have ended" eventually is "$a" fenced 0
 echo "# a host that dies"
 n=10000
 [[ ! ${PACT_SANITIZED:-} ]] || n=1000
+stop_mount "$a"
+start_mount "$a" -o session_timeout=${timeout_s}s -o op_timeout=60s
 mkdir -p "$a/many"
 sync "$b"
 "$PACT_TESTS/owners" many $n "$a/many/{ephemeral}{seq}" >"$WORK/many" &
