@@ -53,8 +53,7 @@ for pid in $holder $bystander $watcher; do kill_hard "$pid"; done
 check "nobody is fenced when they have ended" eventually is "$a" fenced 0
 
 echo "# a host that dies"
-n=10000
-[[ ! ${PACT_SANITIZED:-} ]] || n=1000
+n=$(repeated 10000)
 stop_mount "$a"
 start_mount "$a" -o session_timeout=${timeout_s}s -o op_timeout=60s
 mkdir -p "$a/many"
