@@ -58,12 +58,12 @@ stop_mount "$a"
 start_mount "$a" -o session_timeout=${timeout_s}s -o op_timeout=60s
 mkdir -p "$a/many"
 sync "$b"
-"$PACT_TESTS/owners" many $n "$a/many/{ephemeral}{seq}" >"$WORK/many" &
+"$PACT_TESTS/owners" many "$n" "$a/many/{ephemeral}{seq}" >"$WORK/many" &
 maker=$!
 eventually grep -q ready "$WORK/many" || fail "they are not made: $(<"$WORK/many")"
 kill_hard $maker
 sync "$b"
-check "$n ephemerals" test "$(find "$b/many" -mindepth 1 | wc -l)" == $n
+check "$n ephemerals" test "$(find "$b/many" -mindepth 1 | wc -l)" == "$n"
 "$PACT_TESTS/ghost_watch" "$b/many" >"$WORK/deletes" 2>"$WORK/watching" &
 watcher=$!
 started "$WORK/watching" $watcher ready "the watcher"
@@ -80,7 +80,7 @@ deletes() { grep -c ' DELETE' "$WORK/deletes"; }
 check "a watcher elsewhere gets all $n events" eventually eval '(($(deletes) == n))'
 kill $watcher
 ended $watcher "the watcher"
-check "each name once" test "$(awk '/ DELETE/ { print $NF }' "$WORK/deletes" | sort -u | wc -l)" == $n
+check "each name once" test "$(awk '/ DELETE/ { print $NF }' "$WORK/deletes" | sort -u | wc -l)" == "$n"
 umount -l "$a"
 unset "MOUNT_PIDS[$a]"
 stop_mount "$b"
