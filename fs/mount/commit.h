@@ -20,8 +20,8 @@
  * and count; replies when it is committed. */
 void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t len);
 
-/* An unlock, replied to when it is done, after a commit of what was written: in this order others see it. Takes over the
- * handle's lock and count. */
+/* An unlock, replied to when it is done, after a commit of what was written: in this order others see it. Takes over
+ * the handle's lock and count. */
 void commit_then_unlock(struct handle *handle, fuse_req_t req, const struct op_unlock *op);
 
 /* A handle that goes without commit, locked: an unborn file that nobody else has open goes with it. */
