@@ -67,8 +67,9 @@ void files_set_closing(struct files *files, struct file *file, bool closing);
 /* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,
  * and nobody waits again. */
 void files_wait_closing(struct files *files, fuse_ino_t ino);
-/* Waits, at most TURN_WAIT_MS, for those that were closed before this file: the kernel sends RELEASE in the order of close(), but the
- * threads that take them overtake each other, and what they commit would appear in another order than it was made. */
+/* Waits, at most TURN_WAIT_MS, for those that were closed before this file: the kernel sends RELEASE in the order of
+ * close(), but the threads that take them overtake each other, and what they commit would appear in another order than
+ * it was made. */
 void files_wait_turn(struct files *files, const struct file *file);
 
 #endif
