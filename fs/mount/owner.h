@@ -1,9 +1,10 @@
 /* owner.h - znodes that hang on a process: `{owner=PID}`, and `{owner}` of a directory's policy.
  *
- * To the replicas they are ephemerals of the session. This mount holds a pidfd on each owner and removes what a dead one
- * owned, all of it in one transaction, by id, so that a node made anew is never hit; what is refused for lack of a quorum
- * is tried again until the session ends. The processes count as holders (holder.h): they are fenced when the session is
- * lost. A plain `{ephemeral}` hangs on the mount alone: whoever made it may make it anew in the next session. */
+ * To the replicas they are ephemerals of the session. This mount holds a pidfd on each owner and removes what a dead
+ * one owned, all of it in one transaction, by id, so that a node made anew is never hit; what is refused for lack of a
+ * quorum is tried again until the session ends. The processes count as holders (holder.h): they are fenced when the
+ * session is lost. A plain `{ephemeral}` hangs on the mount alone: whoever made it may make it anew in the next
+ * session. */
 #ifndef PACT_OWNER_H
 #define PACT_OWNER_H
 

@@ -17,8 +17,8 @@ struct mount_options {
     bool read_only;                             /* enforced here; the kernel sees rw, or it would refuse ghosts */
     bool literal;                               /* tokens in names are not looked for */
     bool linearizable;
-    bool embedded; /* the replica is in this process: it is there, however long it takes to begin */
-    int lost; /* the signal for those who are fenced; 0: none */
+    bool embedded;            /* the replica is in this process: it is there, however long it takes to begin */
+    int lost;                 /* the signal for those who are fenced; 0: none */
     void (*ended)(void *arg); /* the mount was unmounted from outside; in another thread */
     void *arg;
 };
