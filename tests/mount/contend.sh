@@ -3,7 +3,7 @@
 # who have it are killed with -9, mounts stand still and leaders die: a counter that it guards is never wrong, fencing
 # tokens grow, each is served in its turn, and in the end nobody holds anything.
 . "$(dirname "$0")/lib.sh"
-turns=500
+turns=200
 [[ ! ${PACT_SOAK:-} ]] || turns=10000
 start_ensemble 3
 mounts=()
