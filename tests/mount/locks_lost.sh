@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 start_ensemble 3
-for i in 1 2 3; do start_mount_on "$i" "$WORK/m$i" -o session_timeout=20s; done
+for i in 1 2 3; do start_mount_on "$i" "$WORK/m$i" -o session_timeout=120s; done
 m1=$WORK/m1 m2=$WORK/m2 m3=$WORK/m3
 ways() { "$PACT_TESTS/lock_ways" "$@"; }
 lines() { [[ $(grep -c -- "$2" "$m3/.pact/locks") == "$1" ]]; }
