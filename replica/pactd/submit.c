@@ -81,7 +81,10 @@ int submit_request(struct replica *replica, const struct peer_forward *from, str
                    uint32_t peer)
 {
     struct request request;
-    if (!replica->serving || replica->full)
+    /* A follower may have applied what is committed first: the request's session may be news to its leader. */
+    if (ensemble_leads(replica))
+        pipeline_apply(replica, SIZE_MAX);
+    if (!replica->serving || replica->full || replica->failure != ERR_OK)
         return ERR_OK;
     arena_reset(replica->request_arena);
     if (decode_request(from->request, replica->request_arena, &request) != ERR_OK)
