@@ -1,6 +1,6 @@
-/* fence.h - processes that lost a lock or an ephemeral with a session get ESTALE on each modifying call for as long as
- * they live, with their descendants and process groups, so that work done under a lost lock cannot land in the next
- * session (design §4).
+/* fence.h - processes that lost a lock, or a node that they owned, with a session get ESTALE on each modifying call for
+ * as long as they live, with their descendants and process groups, so that work done under a lost lock cannot land in
+ * the next session (design §4).
  *
  * Who is fenced: a process of the table, one with such an ancestor, one of a process group of the table or with an
  * ancestor of one. Descendants at the time of the loss are in the table themselves, so that they stay fenced when

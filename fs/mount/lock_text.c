@@ -3,49 +3,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
+#include "fs/client/lock_words.h"
 #include "fs/mount/lock.h"
-
-/* A name or command as one word: blanks, control characters and the backslash as \ooo, like /proc/mounts. */
-static void print_word(FILE *to, const char *word)
-{
-    for (; *word; word++) {
-        unsigned char c = (unsigned char)*word;
-        if (c <= ' ' || c == '\\' || c == 127)
-            fprintf(to, "\\%03o", c);
-        else
-            fputc(c, to);
-    }
-}
-
-static void print_time(FILE *to, int64_t ns)
-{
-    char text[40];
-    time_t seconds = (time_t)(ns / 1000000000);
-    struct tm tm;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
-    fprintf(to, "%s.%03dZ", text, (int)(ns % 1000000000 / 1000000));
-}
 
 static void print_lock(FILE *to, const struct state *state, const char *name, const struct lock_info *info)
 {
-    struct session_info session = {0};
-    state_session(state, info->session, &session);
-    print_word(to, name);
-    fprintf(to, " %s %s %s ", info->space == LOCK_FLOCK ? "flock" : "posix", info->exclusive ? "exclusive" : "shared",
-            info->waiting ? "waits" : "holds");
-    print_word(to, *session.host ? session.host : "-");
-    fprintf(to, " %" PRIu32 " ", info->pid);
-    print_time(to, info->since_ns);
-    if (info->end >= INT64_MAX)
-        fprintf(to, " %" PRIu64 "-end", info->start);
-    else
-        fprintf(to, " %" PRIu64 "-%" PRIu64, info->start, info->end);
-    fprintf(to, " 0x%" PRIx64 " ", info->granted_zxid);
-    print_word(to, *info->command ? info->command : "-");
-    fputc('\n', to);
+    struct lock_words words;
+    char word[ESCAPED * LIMIT_NAME_BYTES + 1];
+    lock_describe(state, info, &words);
+    words_escape(name, word, sizeof word);
+    fprintf(to, "%s %s %s %s %s %" PRIu32 " %s %s 0x%" PRIx64 " %s\n", word, words.kind, words.mode, words.state,
+            words.host, info->pid, words.since, words.range, info->granted_zxid, words.command);
 }
 
 /* The name under which a directory shows a znode; NULL: it does not. Its own is ".". */

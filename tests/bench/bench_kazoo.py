@@ -37,7 +37,7 @@ def measure_lock(servers, seconds):
     client.stop()
 
 
-def take_turns(servers, count, released, told):
+def take_turns(servers, count, released, ended, told):
     client = connect(servers)
     lock = client.Lock("/bench-handover", "one")
     latencies = []
@@ -46,17 +46,21 @@ def take_turns(servers, count, released, told):
         now = time.monotonic()
         if released.value:
             latencies.append((now - released.value) * 1e6)
-        time.sleep(0.005)  # the other queues up
+        while not ended.value and len(lock.contenders()) < 2:
+            pass  # the other is on its way into the queue
         released.value = time.monotonic()
         lock.release()
+    ended.value = True
     told.put(latencies)
     client.stop()
 
 
 def measure_handover(servers, count):
-    released, told = multiprocessing.Value("d", 0.0), multiprocessing.Queue()
+    released, ended = multiprocessing.Value("d", 0.0), multiprocessing.Value("b", False)
+    told = multiprocessing.Queue()
     begun = time.monotonic()
-    turns = [multiprocessing.Process(target=take_turns, args=(servers, count // 2, released, told)) for _ in range(2)]
+    turns = [multiprocessing.Process(target=take_turns, args=(servers, count // 2, released, ended, told))
+             for _ in range(2)]
     for process in turns:
         process.start()
     latencies = told.get() + told.get()

@@ -14,6 +14,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,12 +162,26 @@ static int measure_events(const char *a, const char *b, int count)
 
 /* Shared by the two that hand a lock to each other. */
 struct handover {
+    _Atomic bool ended; /* one of them is done: the other goes on alone */
     double unlocked_us; /* when the last holder let go */
     struct bench_latencies latencies;
 };
 
+/* Whether somebody waits for a lock, as the directory's .pact/locks tells. */
+static bool somebody_waits(const char *locks)
+{
+    char text[4096];
+    int fd = open(locks, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (len < 0)
+        bench_fail("bench_mount: %s: %s", locks, strerror(errno));
+    close(fd);
+    text[len] = '\0';
+    return strstr(text, " waits ");
+}
+
 /* Locks in turn with the other: by the time of an unlock the other waits. */
-static int take_turns(const char *path, int count, struct handover *shared)
+static int take_turns(const char *path, const char *locks, int count, struct handover *shared)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     for (int i = 0; i < count && fd >= 0; i++) {
@@ -174,18 +190,20 @@ static int take_turns(const char *path, int count, struct handover *shared)
         double now = bench_now_us();
         if (shared->unlocked_us > 0)
             bench_add(&shared->latencies, now - shared->unlocked_us);
-        usleep(5000); /* the other queues up */
+        while (!atomic_load(&shared->ended) && !somebody_waits(locks))
+            sched_yield();
         shared->unlocked_us = bench_now_us();
         if (flock(fd, LOCK_UN) != 0)
             return 1;
     }
+    atomic_store(&shared->ended, true);
     return fd < 0;
 }
 
 static int measure_handover(const char *a, const char *b, int count)
 {
     const char *dirs[] = {a, b};
-    char path[PATH_MAX];
+    char path[PATH_MAX], locks[PATH_MAX];
     int status, failed = 0;
     struct handover *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
@@ -193,9 +211,10 @@ static int measure_handover(const char *a, const char *b, int count)
     double begun = bench_now_us();
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/handover", dirs[i]);
+        snprintf(locks, sizeof locks, "%s/.pact/locks", dirs[i]);
         pid_t child = fork();
         if (child == 0)
-            _exit(take_turns(path, count / 2, shared));
+            _exit(take_turns(path, locks, count / 2, shared));
         failed |= child < 0;
     }
     while (wait(&status) > 0)

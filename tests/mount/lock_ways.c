@@ -1,20 +1,18 @@
 /* lock_ways WAY FILE [ARGUMENT...] - locks in ways that flock(1) has not. Prints what it got; 0 if that is as it
  * should.
  *
- *   restart FILE MS          waits for a flock with a timer every MS ms whose handler has SA_RESTART; then "locked" and
- *                            the number of signals; holds it until its input ends
- *   lock FILE TYPE [S [L]]   fcntl F_SETLKW, TYPE r or w; "locked"; holds it until its input ends
- *   try FILE TYPE [S [L]]    F_SETLK: OK or the errno's name
- *   unlocked FILE            F_SETLKW, then F_UNLCK; "unlocked"; keeps the file open until its input ends
- *   deadlock FILE FILE2      two processes that each want what the other has: one gets EDEADLK
- *   ofd FILE                 open file description locks
- *   convert FILE             a flock from shared to exclusive and back
- *   count FILE N flock|fcntl N times: lock, read the number, write the next one, unlock; through one descriptor
- *   again FILE N             N times: open, lock without waiting, close: each close lets go before the next asks
- *   written FILE FILE2       what was written under a lock is there for who locks FILE2 (the same file) next
- *   shared FILE              two processes with one description: the one's unlock does not end the other's wait
- *   interrupted FILE         a signal ends a wait; the same descriptor then locks without waiting, and keeps that
- *   upgrade FILE             a signal ends a wait for more than a process has: what it has it keeps */
+ *   restart FILE MS          waits for a flock with a timer every MS ms whose handler has SA_RESTART, says "five" at
+ * the fifth; then "locked" and the number of signals; holds it until its input ends lock FILE TYPE [S [L]]   fcntl
+ * F_SETLKW, TYPE r or w; "locked"; holds it until its input ends try FILE TYPE [S [L]]    F_SETLK: OK or the errno's
+ * name unlocked FILE            F_SETLKW, then F_UNLCK; "unlocked"; keeps the file open until its input ends deadlock
+ * FILE FILE2      two processes that each want what the other has: one gets EDEADLK ofd FILE                 open file
+ * description locks convert FILE             a flock from shared to exclusive and back count FILE N flock|fcntl N
+ * times: lock, read the number, write the next one, unlock; through one descriptor again FILE N             N times:
+ * open, lock without waiting, close: each close lets go before the next asks written FILE FILE2       what was written
+ * under a lock is there for who locks FILE2 (the same file) next shared FILE              two processes with one
+ * description: the one's unlock does not end the other's wait interrupted FILE         a signal ends a wait; the same
+ * descriptor then locks without waiting, and keeps that upgrade FILE             a signal ends a wait for more than a
+ * process has: what it has it keeps */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -68,7 +66,8 @@ static void wait_for_end_of_input(void)
 static void on_timer(int number)
 {
     (void)number;
-    signals++;
+    if (++signals == 5 && write(STDOUT_FILENO, "five\n", 5) < 0)
+        signals = -1;
 }
 
 static int restart(void)

@@ -122,7 +122,7 @@ eventually lines 1 waits
 flock "$c/l" sh -c "echo late >>$WORK/timer" &
 late=$!
 eventually lines 2 waits
-sleep 0.3 # time for some signals
+eventually grep -q five "$WORK/timer"
 let_go holder
 check "a waiter with SA_RESTART timers" eventually got timer
 check "has kept its place through them" not grep -q late "$WORK/timer"
