@@ -24,7 +24,7 @@ on() { # I RECIPE ARGUMENT...
 }
 lines() { [[ $(wc -l <"$1" 2>/dev/null) == "$2" ]]; }
 holds() { [[ $(<"$1") == "$2" ]]; } 2>/dev/null
-holders() { [[ $(echo "$a/$1"/* | wc -w) == "$2" ]]; }
+holders() { [[ $(find "$a/$1" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l) == "$2" ]]; }
 nobody() { [[ $(echo "$a/$1"/*) == "$a/$1/*" ]]; }
 wait_all() { # PID...: each succeeds
     local pid

@@ -24,23 +24,35 @@ lived() {
     check "and not long after" test "$took" -le $((TTL_MS + $(limit 3000 30000)))
 }
 
+# half_lived NAME SINCE_MS: changed in the middle of its life; false if it was gone before, on a machine that stood still
+half_lived() {
+    until (($(now_ms) - $2 > TTL_MS / 2)); do sleep 0.05; done
+    changed=$(now_ms)
+    truncate -c -s 5 "$b/changed-$1"
+    touch -c -d @0 "$b/directory-$1" # the user's time is not what counts, but it is a change
+    [[ -e $b/changed-$1 && -e $b/directory-$1 ]]
+}
+
 echo "# TTL"
+round=0
+until
+    round=$((round + 1)) born=$(now_ms)
+    mkdir "$a/{ttl=3s}directory-$round"
+    echo 1 >"$a/{ttl=3s}changed-$round"
+    ((round > 1)) || fail_over
+    half_lived "$round" "$born"
+do
+    ((round < 10)) || fail "none is there at half its life"
+done
+mkdir "$a/{ttl=3s}full" "$a/full/child"
 born=$(now_ms)
-mkdir "$a/{ttl=3s}directory"
 echo x >"$a/{ttl=3s}file"
 ln -s x "$a/{ttl=3s}link"
-echo 1 >"$a/{ttl=3s}changed"
-mkdir "$a/{ttl=3s}full" "$a/full/child"
-fail_over
-until (($(now_ms) - born > TTL_MS / 2)); do sleep 0.05; done # half its life
-changed=$(now_ms)
-echo 2 >"$b/changed"
-touch -d @0 "$b/directory" # the user's time is not what counts, but it is a change
 fail_over
 lived file "$born"
 check "the link as well" eventually not test -L "$b/link"
-lived changed "$changed"
-lived directory "$changed"
+lived "changed-$round" "$changed"
+lived "directory-$round" "$changed"
 check "what has children stays" test -d "$b/full"
 emptied=$(now_ms)
 rmdir "$a/full/child"
