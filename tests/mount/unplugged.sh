@@ -15,7 +15,7 @@ fenced_or_free() {
     [[ -e $b/owned ]] || free=1
     if (($(value "$a" fenced) > 0)); then free=''; else [[ $free ]]; fi
 }
-a=$WORK/a b=$WORK/b host=pactu$$ timeout_s=3
+a=$WORK/a b=$WORK/b host=pactu$$ timeout_s=$(limit 3 10)
 network_down() { ip link del "$host" && ip netns del "$host"; } 2>/dev/null
 trap 'network_down; cleanup' EXIT
 
@@ -39,15 +39,15 @@ for i in 1 2 3; do start_replica $i; done
 eventually leader || fail "nobody leads"
 start_mount "$b"
 WITHIN=(nsenter --net="/run/netns/$host")
-start_mount "$a" -o session_timeout=${timeout_s}s -o op_timeout=2s
+start_mount "$a" -o session_timeout="${timeout_s}s" -o op_timeout=2s
 WITHIN=()
 
-rounds=3
+rounds=2
 [[ ! ${PACT_SOAK:-} ]] || rounds=10
 for ((round = 1; round <= rounds; round++)); do
     echo "# round $round"
     : >"$WORK/holder"
-    setsid bash -c 'mkdir "$1/{owner=$$}owned"; exec "$2/owners" knock mkdir "$1/work"' _ "$a" "$PACT_TESTS" >"$WORK/holder" &
+    setsid bash -c 'until mkdir "$1/{owner=$$}owned"; do :; done; exec "$2/owners" knock mkdir "$1/work"' _ "$a" "$PACT_TESTS" >"$WORK/holder" &
     holder=$!
     eventually eval '[[ -d $b/owned && $(tail -n 1 "$WORK/holder") == OK ]]' || fail "nobody holds anything"
     # shellcheck disable=SC2034  # for `eval`
