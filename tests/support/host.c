@@ -87,3 +87,20 @@ void host_delete(struct host *host)
     pthread_mutex_destroy(&host->lock);
     pthread_cond_destroy(&host->changed);
 }
+
+int host_setup(void **state)
+{
+    struct host *host = calloc(1, sizeof *host);
+    assert(host);
+    host_new(host);
+    host_start(host);
+    *state = host;
+    return 0;
+}
+
+int host_teardown(void **state)
+{
+    host_delete(*state);
+    free(*state);
+    return 0;
+}

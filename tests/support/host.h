@@ -27,4 +27,9 @@ void host_stop(struct host *host);
 void host_restart(struct host *host);
 void host_delete(struct host *host); /* stops it if it runs */
 
+/* For cmocka: a test that finds a host which serves in *state. */
+int host_setup(void **state);
+int host_teardown(void **state);
+#define HOST_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
+
 #endif

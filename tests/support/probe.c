@@ -258,6 +258,14 @@ void probe_observe(struct probe *probe)
     attach(probe, message);
 }
 
+struct message_status probe_status(struct probe *probe)
+{
+    probe_send(probe, &(struct message){.kind = MESSAGE_STATUS});
+    bool came = probe_expect(probe, MESSAGE_STATUS_REPLY);
+    assert(came);
+    return probe->last.status;
+}
+
 void probe_submit_as(struct probe *probe, uint64_t number, const struct request *request)
 {
     struct buffer buffer = {0};

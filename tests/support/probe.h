@@ -43,6 +43,7 @@ void probe_send_raw(struct probe *probe, const void *bytes, size_t len);
 struct message probe_attach_message(const struct probe *probe, const char *name);
 void probe_attach(struct probe *probe, const char *name); /* sends it and takes the ATTACHED */
 void probe_observe(struct probe *probe);
+struct message_status probe_status(struct probe *probe); /* asks for it; valid until the next message */
 void probe_submit_as(struct probe *probe, uint64_t number, const struct request *request);
 uint64_t probe_submit(struct probe *probe, const struct request *request);      /* with the next number */
 bool probe_result(struct probe *probe, uint64_t number, struct result *result); /* waits for it */
