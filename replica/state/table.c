@@ -6,7 +6,7 @@
 
 #include "replica/state/mem.h"
 
-enum { BUCKETS_MIN = 16, LOAD = 2 /* elements per bucket */ };
+enum { BUCKETS_MIN = 16, LOAD = 3 /* elements per bucket */ };
 
 void table_init(struct table *table, uint64_t (*hash)(const struct link *link))
 {
