@@ -23,7 +23,7 @@ static int end_commit(struct call *call, const struct result *result)
     bool appended = call->finish_value >= 0;
     int code = result->code;
     handle_relock(handle);
-    if (code == ERR_NO_NODE && !appended) { /* removed just before: it lives on for those who have it open */
+    if (code == ERR_NO_NODE) { /* removed just before: it lives on for those who have it open */
         files_set_last(mount->files, handle->file, handle->version);
         code = ERR_OK;
     }
@@ -86,14 +86,17 @@ static void finish_release(struct call *call, const struct result *result)
 
 /* --- the start --- */
 
+/* The file as its writer sees it after an append (a count for the caller), where `base` is what it was. */
+static struct data *appended(const struct handle *handle, struct data *base, const struct edit *append)
+{
+    struct data *data = handle->stage.open ? handle->stage.view : base, *longer;
+    return append && !data_edit(data, append, 1, &longer) ? longer : data_ref(data);
+}
+
 /* A removed file: what is staged is its content from now on. */
 static void commit_removed(struct handle *handle, struct data *last, const struct edit *append)
 {
-    struct data *data = data_ref(handle->stage.open ? handle->stage.view : last), *longer;
-    if (append && !data_edit(data, append, 1, &longer)) {
-        data_unref(data);
-        data = longer;
-    }
+    struct data *data = appended(handle, last, append);
     files_set_last(handle->mount->files, handle->file, data);
     data_unref(data);
     handle_discard(handle);
@@ -133,6 +136,19 @@ static void attributes(const struct handle *handle, struct op_set_attr *set)
         set->mask |= ATTR_MODE;
 }
 
+/* As handle_take; an append is shown, too, and kept if the file is removed just before. */
+static void take(struct handle *handle, const struct edit *append)
+{
+    struct data *base = append ? handle_base(handle) : NULL, *shown = appended(handle, base, append);
+    handle_take(handle);
+    if (append) {
+        data_unref(handle->version);
+        handle->version = data_ref(shown);
+    }
+    data_unref(shown);
+    data_unref(base);
+}
+
 static void submit_data(struct handle *handle, struct call *call, const struct edit *append)
 {
     struct edit *edits = malloc((LIMIT_EDITS + 1) * sizeof *edits);
@@ -149,7 +165,7 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
     attributes(handle, &ops[1].set_attr);
     struct request request =
         ops[1].set_attr.mask ? (struct request){.kind = OP_MULTI, .multi = {.ops = ops, .count = 2}} : ops[0];
-    handle_take(handle);
+    take(handle, append);
     pthread_mutex_unlock(&handle->lock); /* finish locks it, perhaps before the submission returns */
     call_submit(call, &request);
     free(bytes);

@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +65,12 @@ static void expect(const char *what, long expected, long got)
         what = strerrorname_np(errno);
     if (expected != got)
         fault(what, expected, got);
+}
+
+/* In a copy from a mapping: no stdio of this program is under way. */
+static void on_bus_error(int number)
+{
+    fault("SIGBUS in a mapping", 0, number);
 }
 
 /* --- chance --- */
@@ -297,11 +304,13 @@ static void see_size(struct handle *handle)
     expect("st_size", (long)model_size(&model, handle->mount), stat.st_size);
 }
 
-/* Pages are one cache for all handles of a mount: what is staged through another one may be in it. */
+/* Pages, and the size up to which they can be mapped, are one for all handles of a mount: what is staged through
+ * another one may be in them, and whoever asks for the committed size makes the kernel cut them there. */
 static void map(struct handle *handle)
 {
     const struct content *content = handle->staged ? &handle->view : &model.committed;
-    size_t size = content->size, from = size ? chance(size) / PAGE * PAGE : 0;
+    size_t size = content->size < model.committed.size ? content->size : model.committed.size;
+    size_t from = size ? chance(size) / PAGE * PAGE : 0;
     if (!size || !reads(handle) || model_others_staged(&model, handle))
         return;
     see_size(handle); /* the kernel takes notice of the size, as it does for every program that asks how much to map */
@@ -435,6 +444,7 @@ int main(int argc, char **argv)
         return 2;
     seed = dice = strtoull(argv[1], NULL, 10);
     mounts = argc - 3;
+    signal(SIGBUS, on_bus_error);
     begin(argv + 3);
     for (long count = strtol(argv[2], NULL, 10); operation < count; operation++)
         step();

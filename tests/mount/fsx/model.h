@@ -7,9 +7,9 @@
  * 3. A handle that has staged nothing reads on in the version that it is in. A read at offset 0, at any other offset
  *    than where the last one ended, or after one that found the end, moves on to what is committed. Of a file up to
  *    SMALL the kernel may keep the pages, and each read may show what is committed.
- * 4. stat shows a process that has staged something through this mount the size it has staged last-opened; all others
- *    the committed size.
- * 5. A mapping shows what is committed, at once; through a handle that has staged, its view. */
+ * 4. stat shows a process that has staged something through this mount the size by what it began to stage last; all
+ *    others the committed size.
+ * 5. A mapping shows what is committed, at once; through a handle that has staged, its view, as far as both go. */
 #ifndef PACT_TESTS_FSX_MODEL_H
 #define PACT_TESTS_FSX_MODEL_H
 
