@@ -23,7 +23,7 @@ struct waiting {
     unsigned lanes, ahead; /* in how many lanes it stands; in how many of them others are ahead of it */
     uint64_t seq;          /* order of arrival */
     uint64_t key;          /* what it announces again and again: see key_of; 0: nothing */
-    struct waiting *next;  /* in the ready list */
+    struct waiting *next;  /* in its line, once it is ready */
     UT_hash_handle hh;     /* in `repeated`, by key */
 };
 
@@ -35,12 +35,17 @@ struct lane {
     UT_hash_handle hh;
 };
 
+struct line {
+    struct waiting *head, **tail;
+};
+
 struct ghost_queue {
     size_t limit, jobs;
     uint64_t seq, coalesced, overflows;
     struct lane *lanes;
     struct waiting *repeated;
-    struct waiting *ready, **ready_tail;
+    struct line fresh, backlog; /* ready: on arrival; when what was ahead was done */
+    bool backlog_next;          /* they take turns */
     struct ghost_diff *diff;
 };
 
@@ -51,7 +56,8 @@ struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, voi
     if (!queue)
         return NULL;
     queue->limit = limit;
-    queue->ready_tail = &queue->ready;
+    queue->fresh.tail = &queue->fresh.head;
+    queue->backlog.tail = &queue->backlog.head;
     queue->diff = ghost_diff_new(parent_of, arg);
     if (!queue->diff) {
         free(queue);
@@ -92,11 +98,20 @@ static void stand_in(struct ghost_queue *queue, struct waiting *job, uint64_t di
     lane->jobs++;
 }
 
-static void make_ready(struct ghost_queue *queue, struct waiting *job)
+static void stand_in_line(struct line *line, struct waiting *job)
 {
     job->next = NULL;
-    *queue->ready_tail = job;
-    queue->ready_tail = &job->next;
+    *line->tail = job;
+    line->tail = &job->next;
+}
+
+static struct waiting *take_from(struct line *line)
+{
+    struct waiting *job = line->head;
+    line->head = job->next;
+    if (!line->head)
+        line->tail = &line->head;
+    return job;
 }
 
 static void leave(struct ghost_queue *queue, struct place *place)
@@ -111,7 +126,7 @@ static void leave(struct ghost_queue *queue, struct place *place)
         return;
     }
     if (!--lane->head->job->ahead)
-        make_ready(queue, lane->head->job);
+        stand_in_line(&queue->backlog, lane->head->job);
 }
 
 /* --- changes that repeat --- */
@@ -228,7 +243,7 @@ static void enqueue(struct ghost_queue *queue, const struct ghost_change *change
         HASH_ADD(hh, queue->repeated, key, sizeof job->key, job);
     }
     if (!job->ahead)
-        make_ready(queue, job);
+        stand_in_line(&queue->fresh, job);
     queue->jobs++;
 }
 
@@ -281,32 +296,36 @@ static bool has_room(void *arg, uint64_t directory)
     return !lane || lane->jobs < FEED_JOBS;
 }
 
+static bool any_ready(const struct ghost_queue *queue)
+{
+    return queue->fresh.head || queue->backlog.head;
+}
+
 /* From the difference into the lanes. Not held up by the limit: a job takes what its record gives back, and lanes
  * full of a stuck directory's jobs must not keep the others waiting. */
 static void feed(struct ghost_queue *queue)
 {
     struct ghost_change change;
     size_t looks = ghost_diff_count(queue->diff) / GHOST_DIFF_LOOK + 1;
-    while (!queue->ready && looks--)
+    while (!any_ready(queue) && looks--)
         for (int i = 0; i < FEED_JOBS && ghost_diff_next(queue->diff, has_room, queue, &change); i++)
             enqueue(queue, &change);
 }
 
 bool ghost_queue_ready(struct ghost_queue *queue)
 {
-    if (!queue->ready && ghost_diff_count(queue->diff))
+    if (!any_ready(queue) && ghost_diff_count(queue->diff))
         feed(queue);
-    return queue->ready;
+    return any_ready(queue);
 }
 
 struct ghost_job *ghost_queue_take(struct ghost_queue *queue)
 {
     if (!ghost_queue_ready(queue))
         return NULL;
-    struct waiting *job = queue->ready;
-    queue->ready = job->next;
-    if (!queue->ready)
-        queue->ready_tail = &queue->ready;
+    bool backlog = !queue->fresh.head || (queue->backlog.head && queue->backlog_next);
+    queue->backlog_next = !backlog;
+    struct waiting *job = take_from(backlog ? &queue->backlog : &queue->fresh);
     forget_repeated(queue, job);
     return &job->job;
 }

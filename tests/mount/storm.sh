@@ -1,6 +1,6 @@
 #!/bin/bash
 # A storm: 1,000 directories watched on one mount, 10,000 changes a second offered on another for 30 s (with PACT_SOAK;
-# else 3 s): by eight processes as fast as they go, and by transactions of 400 changes. Every name that comes and goes is
+# else 3 s): by eight processes as fast as they go, and by transactions of 1,000 changes. Every name that comes and goes is
 # told while no more than 64 Ki changes are pending, else the difference; who follows the events has in the end the
 # names that are there, and has been told of each file's last content. Meanwhile the mount's memory stays bounded, and 5 s
 # after the storm a change is told as soon as before it.
@@ -11,7 +11,7 @@
 # shellcheck source=tests/mount/ghost/lib.sh
 . "$(dirname "$0")/ghost/lib.sh"
 
-directories=1000 processes=8 batch=400 ms=${MS:-$(($(repeated 15) * 1000))} rate=${RATE:-8000}
+directories=1000 processes=8 batch=1000 ms=${MS:-$(($(repeated 15) * 1000))} rate=${RATE:-8000}
 if [[ ${PACT_SOAK:-} ]]; then ms=${MS:-30000}; fi
 rss_limit_mib=256 calm_ms=$(limit 5000 60000)
 

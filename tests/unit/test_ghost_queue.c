@@ -89,6 +89,30 @@ static void test_lanes(void **unused)
     expect_empty(queue);
 }
 
+/* A storm in many directories, then a change in another, again and again: each is the second at the latest, and the
+ * storm's go on in between. */
+static void test_storm_holds_up_nobody(void **unused)
+{
+    enum { STORM = 100, EACH = 5, LATER = 1000 };
+    struct ghost_job *first[STORM];
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(STORM * EACH + 1, no_parent, NULL);
+    for (uint64_t i = 0; i < (uint64_t)STORM * EACH; i++)
+        push(queue, GHOST_ATTR, i, LATER + i % STORM, "a");
+    for (uint64_t i = 0; i < STORM; i++)
+        first[i] = expect(queue, GHOST_ATTR, i);
+    for (uint64_t i = 0; i < STORM; i++)
+        ghost_queue_done(queue, first[i]);
+    for (uint64_t i = 0; i < STORM; i++) {
+        push(queue, GHOST_CREATE, LATER + i, 1 + i, "b");
+        expect_done(queue, GHOST_ATTR, STORM + i);
+        expect_done(queue, GHOST_CREATE, LATER + i);
+    }
+    for (struct ghost_job *job; (job = ghost_queue_take(queue));)
+        ghost_queue_done(queue, job);
+    expect_empty(queue);
+}
+
 /* A rename across directories waits for both, and both wait for it. */
 static void test_rename_is_a_barrier_in_both(void **unused)
 {
@@ -668,6 +692,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lanes),
+        cmocka_unit_test(test_storm_holds_up_nobody),
         cmocka_unit_test(test_rename_is_a_barrier_in_both),
         cmocka_unit_test(test_directory_before_and_after_its_children),
         cmocka_unit_test(test_coalescing),
