@@ -1,6 +1,7 @@
 /* Making names: mkdir, mknod, symlink, open(O_CREAT). One transaction each; the tokens of the name and the policy of
  * the directory decide how the new znode lives. */
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,7 +196,11 @@ static void finish_create(struct call *call, const struct result *result)
         code = open_made(call, result);
     }
     if (code) {
-        reply_code(call->req, code);
+        /* A symlink came there since the kernel looked: it looks again, and follows it. */
+        if (code == ERR_EXISTS && !(call->fi.flags & O_EXCL))
+            fuse_reply_err(call->req, ESTALE);
+        else
+            reply_code(call->req, code);
         return;
     }
     if (call->name)

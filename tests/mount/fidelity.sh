@@ -219,7 +219,8 @@ for place in /in '' "$deep"; do
     done < <(changes)
     sort "$WORK/differences" >"$WORK/found"
     diff "$WORK/expected" "$WORK/found" | sed -n 's/^< /# no longer: /p; s/^> /# unexpected: /p'
-    check "in ${place:-/} (depth $(tr -dc / <<<"$place" | wc -c)): $count changes, told alike on both mounts but for $(wc -l <"$WORK/expected") events" \
+    depth=$(tr -dc / <<<"$place" | wc -c)
+    check "$count changes at depth $depth, told alike on both mounts but for $(wc -l <"$WORK/expected") events" \
         cmp "$WORK/expected" "$WORK/found"
 done
 [[ $(counter "$B" failed) == 0 ]] || fail "the kernel refused $(counter "$B" failed) ghosts"

@@ -13,8 +13,8 @@ if [[ ${PACT_SOAK:-} ]]; then
 fi
 
 start_pactd
-start_mount "$WORK/a"
-start_mount "$WORK/b"
+start_mount "$WORK/a" -o session_timeout=300s,op_timeout=60s # a machine that stands still is no failure
+start_mount "$WORK/b" -o session_timeout=300s,op_timeout=60s
 for seed in $seeds; do
     files=("$WORK/a/file-$seed")
     ((seed % 2 == 0)) || files+=("$WORK/b/file-$seed")

@@ -148,7 +148,7 @@ static const char *some_path(void)
 static size_t some_version(void)
 {
     size_t len = HEAD_BYTES + chance(chance(8) ? 200 : WHOLE_BYTES - HEAD_BYTES);
-    char head[HEAD_BYTES + 1];
+    char head[24];
     snprintf(head, sizeof head, "%07zu", len);
     memset(bytes, 'a' + (int)chance(26), len);
     memcpy(bytes, head, HEAD_BYTES - 1);

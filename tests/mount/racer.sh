@@ -12,7 +12,7 @@ kills=${COUNT:-$(repeated 15)} each=3 seed=${SEED:-$RANDOM}
 mnt() { echo "$WORK/mnt-$1"; }
 
 start_ensemble 3
-for i in 1 2 3; do start_mount_on $i "$(mnt $i)"; done
+for i in 1 2 3; do start_mount_on $i "$(mnt $i)" -o session_timeout=300s; done
 mkdir "$(mnt 1)/race"
 echo -n "0000008 " >"$(mnt 1)/race/kept"
 ln -s n0 "$(mnt 1)/race/current"
