@@ -154,7 +154,8 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
     struct edit *edits = malloc((LIMIT_EDITS + 1) * sizeof *edits);
     void *bytes = NULL;
     assert(edits);
-    size_t count = handle->stage.open ? stage_edits(&handle->stage, edits, &bytes) : 0;
+    bool made_empty = handle->unborn && !handle->written; /* with O_TRUNC or without: it is empty already */
+    size_t count = handle->stage.open && !made_empty ? stage_edits(&handle->stage, edits, &bytes) : 0;
     if (append)
         edits[count++] = *append;
     struct request ops[] = {

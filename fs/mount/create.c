@@ -175,15 +175,14 @@ static bool made_now(const struct call *call, const struct result *result)
     return call->stat.czxid == result->zxid;
 }
 
-/* Opens what the create made, or found: another host may have been first, and then no permission was checked. */
+/* Opens what the create made, or found: another host may have been first, and then no permission was checked. O_TRUNC
+ * counts also for what was made: somebody else may write to it before this one's first commit. */
 static int open_made(struct call *call, const struct result *result)
 {
     bool made = made_now(call, result);
     int code = made ? ERR_OK : access_allowed(call->req, &call->stat, access_of_flags(call->fi.flags));
     if (code)
         return code;
-    if (made)
-        call->fi.flags &= ~O_TRUNC;
     return io_open(call->mount, call->req, inode_of(call->mount, result->id), &call->fi, made);
 }
 

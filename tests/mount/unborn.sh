@@ -27,13 +27,13 @@ check "closed: shown with its content" test "$(<"$b/new")" == content
 
 # O_CREAT without O_EXCL opens the other's unborn file; the first commit is the birth.
 exec 3>"$a/both"
-echo "from b" >"$b/both"
+echo "from b, and longer" >"$b/both"
 settle
-check "another's commit gives birth" test "$(<"$a/both")" == "from b"
+check "another's commit gives birth" test "$(<"$a/both")" == "from b, and longer"
 echo "from a" >&3
 exec 3>&-
 settle
-check "and the first writer's follows" test "$(<"$b/both")" == "from a"
+check "and the first writer's follows, which had cut it to nothing" test "$(<"$b/both")" == "from a"
 
 # A writer without content: touch, : > f, and one that only opens.
 touch "$a/touched"

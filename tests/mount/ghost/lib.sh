@@ -17,10 +17,10 @@ stop_two() {
 
 # watch [-c] DIR...: every event of these goes to $WORK/events, from now on
 watch() {
-    : >"$WORK/watching"
-    "$PACT_TESTS/ghost_watch" "$@" >"$WORK/events" 2>"$WORK/watching" &
+    : >"$WORK/watching.log"
+    "$PACT_TESTS/ghost_watch" "$@" >"$WORK/events" 2>"$WORK/watching.log" &
     WATCHER=$!
-    started "$WORK/watching" "$WATCHER" ready "the watcher"
+    started "$WORK/watching.log" "$WATCHER" ready "the watcher"
 }
 
 end_watch() {
