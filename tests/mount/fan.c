@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,8 +48,8 @@ static void check(bool right, const char *what)
     exit(1);
 }
 
-/* The name that an event carries, or that its descriptor has now. */
-static void name_of(const struct fanotify_event_metadata *event, char name[PATH_MAX])
+/* The name that an event carries behind it, or that its descriptor has now. */
+static void name_of(const struct fanotify_event_metadata *event, const char *info, char name[PATH_MAX])
 {
     char link[64];
     snprintf(name, PATH_MAX, "?");
@@ -60,17 +61,18 @@ static void name_of(const struct fanotify_event_metadata *event, char name[PATH_
         memmove(name, strrchr(name, '/') + 1, strlen(strrchr(name, '/')));
         close(event->fd);
     } else if (event->event_len > event->metadata_len) {
-        const struct fanotify_event_info_fid *info = (const void *)(event + 1);
-        const struct file_handle *handle = (const void *)info->handle;
-        snprintf(name, PATH_MAX, "%s", (const char *)handle->f_handle + handle->handle_bytes);
+        struct file_handle handle;
+        info += offsetof(struct fanotify_event_info_fid, handle);
+        memcpy(&handle, info, sizeof handle);
+        snprintf(name, PATH_MAX, "%s", info + sizeof handle + handle.handle_bytes);
     }
 }
 
 /* The events of one call that the kernel has merged come in the order of the table above. */
-static void say(const struct fanotify_event_metadata *event)
+static void say(const struct fanotify_event_metadata *event, const char *info)
 {
     char name[PATH_MAX];
-    name_of(event, name);
+    name_of(event, info, name);
     for (size_t i = 0; i < sizeof bits / sizeof *bits; i++)
         if (event->mask & bits[i].bit)
             printf("%s%s %s\n", bits[i].name, event->mask & FAN_ONDIR ? ",ISDIR" : "", name);
@@ -79,7 +81,7 @@ static void say(const struct fanotify_event_metadata *event)
 
 static int listen_to(const char *directory, unsigned report, uint64_t mask)
 {
-    static char buffer[BUFFER_BYTES] __attribute__((aligned(8)));
+    static char buffer[BUFFER_BYTES];
     struct sigaction end = {.sa_handler = stop};
     sigset_t term, none;
     sigemptyset(&none);
@@ -94,10 +96,13 @@ static int listen_to(const char *directory, unsigned report, uint64_t mask)
     struct pollfd waiting = {.fd = fan, .events = POLLIN};
     while (!stopping && ppoll(&waiting, 1, NULL, &none) > 0) {
         ssize_t len = read(fan, buffer, sizeof buffer);
+        const char *at = buffer;
         check(len > 0, "read");
-        for (const struct fanotify_event_metadata *event = (const void *)buffer; FAN_EVENT_OK(event, len);
-             event = FAN_EVENT_NEXT(event, len))
-            say(event);
+        /* The kernel aligns them to 4 bytes. */
+        for (struct fanotify_event_metadata event; len > 0; len -= event.event_len, at += event.event_len) {
+            memcpy(&event, at, sizeof event);
+            say(&event, at + sizeof event);
+        }
     }
     return 0;
 }

@@ -8,10 +8,10 @@
 
 # listen MODE: to B's directory w
 listen() {
-    : >"$WORK/listening"
-    "$PACT_TESTS/fan" "$1" "$B/w" >"$WORK/heard" 2>"$WORK/listening" &
+    : >"$WORK/listening.log"
+    "$PACT_TESTS/fan" "$1" "$B/w" >"$WORK/heard" 2>"$WORK/listening.log" &
     LISTENER=$!
-    started "$WORK/listening" $LISTENER ready "fan $1"
+    started "$WORK/listening.log" $LISTENER ready "fan $1"
 }
 heard() { [[ $(<"$WORK/heard") == "$expected" ]]; }
 # hears WHAT EXPECTED: this, in this order

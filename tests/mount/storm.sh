@@ -11,7 +11,7 @@
 # shellcheck source=tests/mount/ghost/lib.sh
 . "$(dirname "$0")/ghost/lib.sh"
 
-directories=1000 processes=8 batch=1000 ms=${MS:-$(($(repeated 15) * 1000))} rate=${RATE:-8000}
+directories=1000 processes=8 batch=1000 ms=${MS:-3000} rate=${RATE:-8000}
 if [[ ${PACT_SOAK:-} ]]; then ms=${MS:-30000}; fi
 rss_limit_mib=256 calm_ms=$(limit 5000 60000)
 
@@ -30,7 +30,7 @@ transactions() { # MS
             "$PACT_BIN/pactctl" -s "$SERVERS" txn - >"$WORK/said" || fail "txn: $(<"$WORK/said")"
         while ((turn * batch * 1000 > ($(now_ms) - begun) * rate)) && (($(now_ms) < end)); do sleep 0.002; done
     done
-    echo $((turn * batch / 2)) $(((turn - 1) * batch / 2))
+    echo $((turn * batch / 2)) $(((turn ? turn - 1 : 0) * batch / 2))
 }
 
 start_two
