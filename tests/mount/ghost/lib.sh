@@ -59,7 +59,10 @@ settled() { [[ $(counter "${1:-$B}" pending) == 0 ]]; }
 
 # applied MNT: the last entry that a mount shows
 applied() { sed -n 's/^applied //p' "$1/.pact/ensemble"; }
-level() { [[ $(applied "$A") == $(applied "$B") ]]; }
+level() {
+    local here
+    here=$(applied "$A") && [[ $here && $here == $(applied "$B") ]]
+}
 
 # announced: the second mount has announced all that was done on the first
 announced() {
