@@ -28,6 +28,7 @@ static struct learner *make_learner(const struct client_options *options, struct
         .pid = (uint32_t)getpid(),
         .noop = {client->encoded.at, client->encoded.len},
         .former = options->former,
+        .estate = options->observer ? NULL : options->estate,
     };
     return learner_new(&learner_options, client_now_ms());
 }

@@ -13,6 +13,7 @@
 #include "replica/state/state.h"
 
 struct client;
+struct client_estate;
 
 enum client_state {
     CLIENT_CONNECTING, /* never attached yet */
@@ -52,6 +53,9 @@ struct client_options {
     /* A session that a killed process left behind, or NULL: it is closed before one of our own begins. One that is gone
      * already, or another cluster's, is no matter. */
     const struct client_identity *former;
+    /* What a client before this one left (learner_estate.h): its session is gone on with. And what this one will leave.
+     * Outlives the client; NULL: neither. */
+    struct client_estate *estate;
     struct client_events events;
 };
 
@@ -62,7 +66,8 @@ int client_open(const struct client_options *options, struct client **client, ch
  * client thread. */
 void client_close(struct client *client);
 
-/* Waits until the tree is there and as new as the commit point was at attaching. ERR_OK, ERR_UNREACHABLE after
+/* Waits until the tree is there and as new as the commit point was at attaching, and what an estate left under way is
+ * answered. ERR_OK, ERR_UNREACHABLE after
  * timeout_ms, or why the replicas refuse for good (BAD_KEY, OTHER_CLUSTER, BAD_FORMAT). */
 int client_wait_ready(struct client *client, uint32_t timeout_ms);
 
@@ -83,6 +88,7 @@ struct client_terms {
     /* After an OUTCOME_UNKNOWN `done` is called once more, with what became of the request after all; or with
      * OUTCOME_UNKNOWN again, if its session has ended or nobody can tell. An id of 0: nothing was done. */
     bool late;
+    uint64_t tag; /* by which it is found in the estate; 0: it is not looked for */
 };
 uint64_t client_submit_on(struct client *client, const struct request *request, const struct client_terms *terms,
                           client_done done, void *arg);

@@ -119,10 +119,13 @@ static int judge(const struct learner *learner, const struct message_attached *a
  * renewed by attaching, only by heartbeats. */
 static void take_session(struct learner *learner, const struct message_attached *attached)
 {
-    if (learner->session == 0)
+    bool begins = learner->session == 0;
+    if (begins)
         learner->renewed_ms = learner->nonce_ms;
     learner->session = attached->session;
     learner->timeout_ms = attached->timeout_ms;
+    if (begins)
+        estate_begin(learner);
 }
 
 static void on_attached(struct learner *learner, const struct message_attached *attached, struct learner_output *output)

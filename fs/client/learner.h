@@ -34,6 +34,7 @@ struct learner_options {
     uint32_t pid;
     struct bytes noop;                    /* an encoded OP_NOOP; copied */
     const struct client_identity *former; /* as in client_options; copied */
+    struct client_estate *estate;         /* the same; borrowed */
 };
 
 enum learner_action_kind {

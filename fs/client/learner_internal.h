@@ -3,6 +3,7 @@
 #define PACT_LEARNER_INTERNAL_H
 
 #include "fs/client/learner.h"
+#include "fs/client/learner_estate.h"
 #include "fs/client/learner_requests.h"
 
 enum phase { DOWN, ATTACHING, RELEASING, ATTACHED, CLOSED };
@@ -41,6 +42,9 @@ struct learner {
     struct client_identity former; /* the session to be closed first; session 0: none */
     bool former_copies;            /* RELEASING: a snapshot is coming, or underway */
 
+    struct client_estate *estate; /* what the next learner will find; NULL: none will come */
+    uint64_t inherited;           /* the numbers up to this were given by the one before */
+
     bool unheard;      /* a sign of the leader is due … */
     uint64_t quiet_ms; /* … for so long */
     uint32_t replica, leader;
@@ -58,6 +62,16 @@ struct learner {
 struct message *learner_add_send(struct learner_output *output, enum message_kind kind); /* to be filled in */
 void learner_add_complete(struct learner_output *output, client_done done, void *arg, const struct result *result);
 void learner_set_state(struct learner *learner, enum client_state state, struct learner_output *output);
+
+/* learner_estate.c: what is left to the next learner. All do nothing if there is no estate. */
+void estate_begin(const struct learner *learner);                               /* a session of our own has begun */
+void estate_renewed(const struct learner *learner);                             /* renewed_ms has changed */
+void estate_end(const struct learner *learner);                                 /* the session is lost */
+void estate_sent(const struct learner *learner, const struct pending *pending); /* it has a number now */
+void estate_abandoned(const struct learner *learner, uint64_t number);
+void estate_answered(const struct learner *learner, uint64_t number, const struct result *result);
+void estate_inherit(struct learner *learner);       /* in a new learner: goes on where the one before was */
+bool estate_settled(const struct learner *learner); /* all that was inherited has been answered */
 
 /* learner_former.c: the session that a killed process left behind */
 void learner_former_ask(const struct learner *learner, struct message_attach *attach);

@@ -76,6 +76,8 @@ struct learner *learner_new(const struct learner_options *options, uint64_t now_
     learner->noop = copy_bytes(options->noop);
     if (options->former != NULL && !options->observer)
         learner->former = *options->former;
+    learner->estate = options->estate;
+    estate_inherit(learner);
     learner->syncs_end = &learner->syncs;
     learner->state = CLIENT_CONNECTING;
     learner->now_ms = now_ms;
@@ -95,7 +97,7 @@ void learner_free(struct learner *learner)
 
 bool learner_ready(const struct learner *learner)
 {
-    return learner->ready;
+    return learner->ready && estate_settled(learner);
 }
 
 void learner_identity(const struct learner *learner, struct client_identity *identity)

@@ -9,7 +9,7 @@ bool requests_have_room(const struct requests *requests, size_t bytes)
     return requests->unsent_count < LIMIT_UNSENT && requests->unsent_bytes + bytes <= LIMIT_UNSENT_BYTES;
 }
 
-struct pending *requests_add(struct requests *requests, struct bytes request, uint64_t deadline_ms)
+static struct pending *append(struct requests *requests, struct bytes request, uint64_t deadline_ms)
 {
     struct pending *pending = calloc(1, sizeof *pending);
     void *copy = malloc(request.len > 0 ? request.len : 1);
@@ -18,18 +18,35 @@ struct pending *requests_add(struct requests *requests, struct bytes request, ui
         memcpy(copy, request.at, request.len);
     pending->request = (struct bytes){copy, request.len};
     pending->deadline_ms = deadline_ms;
-    pending->ticket = ++requests->last_ticket;
     pending->previous = requests->last;
     if (requests->last != NULL)
         requests->last->next = pending;
     else
         requests->first = pending;
     requests->last = pending;
+    return pending;
+}
+
+struct pending *requests_add(struct requests *requests, struct bytes request, uint64_t deadline_ms)
+{
+    struct pending *pending = append(requests, request, deadline_ms);
+    pending->ticket = ++requests->last_ticket;
     if (requests->unsent == NULL)
         requests->unsent = pending;
     requests->unsent_count++;
     requests->unsent_bytes += request.len;
     return pending;
+}
+
+void requests_restore(struct requests *requests, struct bytes request, uint64_t tag)
+{
+    assert(requests->unsent == NULL);
+    struct pending *pending = append(requests, request, UINT64_MAX);
+    pending->number = ++requests->last_number;
+    pending->tag = tag;
+    pending->abandoned = request.len == 0;
+    requests->sent_count++;
+    requests->sent_bytes += request.len;
 }
 
 struct pending *requests_send_next(struct requests *requests)

@@ -12,9 +12,10 @@ struct pending {
     uint64_t ticket;
     uint64_t number; /* 0: never sent */
     uint64_t deadline_ms;
-    bool abandoned; /* completed already; `request` is empty */
-    bool late;      /* and completes again when the outcome is known */
-    client_done done;
+    bool abandoned;   /* completed already; `request` is empty */
+    bool late;        /* and completes again when the outcome is known */
+    uint64_t tag;     /* as in client_terms */
+    client_done done; /* NULL: nobody waits; it was inherited */
     void *arg;
     struct bytes request; /* owned */
 };
@@ -32,6 +33,8 @@ struct requests {
 bool requests_have_room(const struct requests *requests, size_t bytes);
 /* Appends a copy, without a number. Never NULL. */
 struct pending *requests_add(struct requests *requests, struct bytes request, uint64_t deadline_ms);
+/* Appends a copy with the next number, which it has had before; to what has numbers alone. */
+void requests_restore(struct requests *requests, struct bytes request, uint64_t tag);
 /* Gives the first one without a number the next number; NULL if there is none or too many are in flight. */
 struct pending *requests_send_next(struct requests *requests);
 /* The lowest number whose result is still wanted, at most `number`. */

@@ -29,6 +29,8 @@ void learner_expire(struct learner *learner, struct learner_output *output)
     learner_fail_unsent(learner, ERR_SESSION_EXPIRED, output);
     requests_new_session(&learner->requests);
     learner_set_state(learner, CLIENT_EXPIRED, output);
+    estate_end(learner);
+    learner->inherited = 0;
     learner->session = 0;
     learner->nonce_ms = 0;
     if (learner->closing)
@@ -67,6 +69,7 @@ void learner_heartbeat_acked(struct learner *learner, const struct message_heart
         return;
     if (ack->sent_ms > learner->renewed_ms)
         learner->renewed_ms = ack->sent_ms;
+    estate_renewed(learner);
     if (!ack->refusing) /* else it is as if there were no leader, but for the session */
         learner_hear_leader(learner, output);
     learner_flush(learner, output);

@@ -10,6 +10,8 @@
 /* Completes a request that ends; a late one twice, if the outcome is not known and was not told to be so before. */
 static void complete(const struct pending *pending, const struct result *result, struct learner_output *output)
 {
+    if (pending->done == NULL)
+        return;
     if (!pending->abandoned || pending->late)
         learner_add_complete(output, pending->done, pending->arg, result);
     if (!pending->abandoned && pending->late && result->code == ERR_OUTCOME_UNKNOWN)
@@ -48,8 +50,10 @@ void learner_flush(struct learner *learner, struct learner_output *output)
     if (learner->phase != ATTACHED || learner->closing || learner->now_ms >= learner_expiry_ms(learner))
         return;
     struct pending *pending;
-    while ((pending = requests_send_next(&learner->requests)) != NULL)
+    while ((pending = requests_send_next(&learner->requests)) != NULL) {
+        estate_sent(learner, pending);
         send_request(learner, pending, output);
+    }
 }
 
 void learner_resend(struct learner *learner, struct learner_output *output)
@@ -71,6 +75,7 @@ void learner_time_out_requests(struct learner *learner, struct learner_output *o
         } else if (!pending->abandoned) {
             learner_add_complete(output, pending->done, pending->arg, &(struct result){.code = ERR_OUTCOME_UNKNOWN});
             requests_abandon(&learner->requests, pending);
+            estate_abandoned(learner, pending->number);
         }
     }
 }
@@ -83,6 +88,7 @@ void learner_answer(struct learner *learner, uint64_t number, const struct resul
     struct pending *pending = learner->requests.first;
     if (pending == NULL || pending->number != number)
         return;
+    estate_answered(learner, number, result);
     complete(pending, result, output);
     requests_remove(&learner->requests, pending);
 }
@@ -182,6 +188,7 @@ int learner_submit_on(struct learner *learner, uint64_t now_ms, struct bytes req
     pending->done = done;
     pending->arg = arg;
     pending->late = terms->late;
+    pending->tag = terms->tag;
     *ticket = pending->ticket;
     learner_flush(learner, output);
     return ERR_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/mount/fence.h"
+#include "fs/mount/resume.h"
 
 struct call *call_new(fuse_req_t req, void (*finish)(struct call *call, const struct result *result))
 {
@@ -12,6 +13,7 @@ struct call *call_new(fuse_req_t req, void (*finish)(struct call *call, const st
     assert(call);
     call->mount = mount_of(req);
     call->req = req;
+    call->unique = request_unique();
     call->finish = finish;
     call->interruptible = true;
     call->refs = 1;
@@ -58,7 +60,9 @@ static void done(void *arg, const struct result *result)
     if (call->interruptible)
         fuse_req_interrupt_func(call->req, NULL, NULL);
     bool again = call->owning.key && result->code == ERR_OUTCOME_UNKNOWN;
+    request_set_unique(call->unique);
     call->finish(call, result);
+    request_set_unique(0);
     call->answered = true;
     if (again)
         return;
@@ -75,9 +79,24 @@ static int look(const struct call *call, const struct request *request, uint64_t
     return request->kind == OP_UNLOCK ? ERR_OK : fence_check(call->req);
 }
 
+/* The kernel sent the call again, and the worker before had made a request for it: that is not done twice. */
+static bool is_resumed(struct call *call)
+{
+    struct result result;
+    if (!request_resumed(call->mount, call->unique, &result))
+        return false;
+    call->interruptible = false;
+    if (result.code == ERR_OUTCOME_UNKNOWN)
+        owner_settle(call->mount, &call->owning, &result); /* nobody will hear more */
+    done(call, &result);
+    return true;
+}
+
 void call_submit(struct call *call, const struct request *request)
 {
-    struct client_terms terms = {.late = call->owning.key};
+    struct client_terms terms = {.late = call->owning.key, .tag = call->unique};
+    if (is_resumed(call))
+        return;
     int code = look(call, request, &terms.session);
     if (code) {
         call->interruptible = false;

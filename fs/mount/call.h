@@ -11,6 +11,7 @@ struct handle;
 struct call {
     struct mount *mount;
     fuse_req_t req;
+    uint64_t unique; /* the kernel's number; 0: made outside of a handler */
     /* Replies. In the client thread, or in the handler's if the request is refused at once. Must not wait. */
     void (*finish)(struct call *call, const struct result *result);
     bool interruptible; /* a signal withdraws the request as long as it is unsent */

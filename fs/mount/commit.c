@@ -11,8 +11,29 @@
 #include "fs/mount/lock.h"
 #include "fs/mount/log.h"
 #include "fs/mount/ops.h"
+#include "fs/mount/resume.h"
 
 /* --- the end of a commit: in the client thread --- */
+
+/* Nothing is lost any more if this process is killed. */
+static void settle_left(struct handle *handle)
+{
+    handle_mark(handle, ESTATE_STAGED, false);
+    handle_mark(handle, ESTATE_UNBORN, false);
+}
+
+/* What this very call had under way when the worker before was killed: not all that it staged is lost. */
+static void resume_commit(struct handle *handle)
+{
+    struct result result;
+    if (!handle->error || !request_resumed(handle->mount, request_unique(), &result))
+        return;
+    handle->error = result.code == ERR_NO_NODE ? ERR_OK : result.code;
+    if (handle->error)
+        return;
+    handle->unborn = false;
+    settle_left(handle);
+}
 
 /* Brings the handle up to date. A commit that failed breaks the handle: were a later fsync to succeed, its caller
  * would take for written what was dropped here. */
@@ -32,6 +53,8 @@ static int end_commit(struct call *call, const struct result *result)
     if (code && call->was_unborn)
         handle->unborn = handle->discarded = true;
     handle->in_flight--;
+    if (!code && !handle->in_flight && !handle->stage.open)
+        settle_left(handle);
     handle_settle(handle);
     pthread_mutex_unlock(&handle->lock);
     return code;
@@ -264,6 +287,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         reply_code(req, fi->fh & GHOST_FH ? ERR_OK : ERR_INVALID);
         return;
     }
+    resume_commit(handle);
     if (handle_owes(handle))
         closing = closing_judge(handle->staged.tgid, fuse_req_ctx(req)->pid, ino, mount->device);
     if (closing == CLOSING_COMMIT && handle->written) {
@@ -293,6 +317,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     handle_drop(handle);
+    resume_commit(handle);
     if (handle_owes(handle) && !handle->discarded && !handle->error) {
         files_wait_turn(mount_of(req)->files, handle->file);
         begin_commit(handle, req, NULL, -1, finish_release);
@@ -309,6 +334,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
         reply_code(req, fi->fh & GHOST_FH ? ERR_OK : ERR_INVALID);
         return;
     }
+    resume_commit(handle);
     if (handle_owes(handle)) {
         begin_commit(handle, req, NULL, -1, finish_commit);
         return;

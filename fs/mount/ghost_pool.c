@@ -4,8 +4,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,6 +88,7 @@ static bool separate(struct ghost_thread *thread)
     if (unshare(CLONE_FS | CLONE_FILES) < 0)
         return false;
     thread->tid = gettid();
+    thread->left = estate_add_ghost(ghosts->mount->estate, thread->tid);
     pthread_mutex_lock(&ghosts->lock);
     bool stopping = ghosts->stopping;
     pthread_mutex_unlock(&ghosts->lock);
@@ -114,6 +115,8 @@ static void *ghost_main(void *arg)
         ghosts->idle--;
     }
     thread->tid = 0;
+    if (thread->left)
+        atomic_store(thread->left, 0);
     ghost_mounts_free(&thread->mounts);
     end_thread(ghosts);
     return NULL;
@@ -237,7 +240,7 @@ static struct ghosts *ghosts_new(struct mount *mount)
     pthread_cond_init(&ghosts->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);
     ghosts->queue = ghost_queue_new(LIMIT_GHOSTS, parent_of, mount);
-    ghosts->mountpoint = realpath(mount->mountpoint, NULL);
+    ghosts->mountpoint = strdup(mount->mountpoint);
     ghosts->place = -1;
     ghosts->stop = eventfd(0, EFD_CLOEXEC);
     return ghosts;
@@ -260,16 +263,11 @@ static bool start_threads(struct ghosts *ghosts)
 int ghosts_start(struct mount *mount, struct ghosts **out)
 {
     struct ghosts *ghosts = ghosts_new(mount);
-    struct stat stat_root;
     if (!ghosts)
         return ERR_IO;
     pthread_mutex_lock(&ghosts->lock);
-    bool started =
-        ghosts->queue && ghosts->mountpoint && ghosts->stop >= 0 && stat(ghosts->mountpoint, &stat_root) == 0;
-    if (started) {
-        ghosts->device = stat_root.st_dev;
-        started = start_threads(ghosts);
-    }
+    ghosts->device = mount->device;
+    bool started = ghosts->queue && ghosts->mountpoint && ghosts->stop >= 0 && start_threads(ghosts);
     pthread_mutex_unlock(&ghosts->lock);
     if (!started) {
         ghosts_stop(ghosts);

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "fs/mount/estate.h"
 #include "fs/mount/ghost_mounts.h"
 #include "fs/mount/ghost_queue.h"
 #include "fs/mount/mount.h"
@@ -26,7 +27,8 @@ enum {
 
 struct ghost_thread {
     struct ghosts *ghosts;
-    _Atomic pid_t tid; /* 0: has ended */
+    _Atomic pid_t tid;      /* 0: has ended */
+    _Atomic uint64_t *left; /* its place in the estate; NULL: none */
     pthread_mutex_t lock;
     /* Under the lock: what it performs, for the handlers that answer it. */
     const struct ghost_change *change;

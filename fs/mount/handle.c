@@ -6,6 +6,7 @@
 
 #include "fs/mount/directory.h"
 #include "fs/mount/inode.h"
+#include "fs/mount/resume.h"
 
 struct slot {
     uint64_t fh;
@@ -15,16 +16,31 @@ struct slot {
 
 struct handles {
     pthread_mutex_t lock;
-    uint64_t last_fh;
+    struct estate *estate;
     struct slot *table;
+    size_t free_count;
+    uint32_t free[LIMIT_HANDLES]; /* places in the estate */
 };
 
-struct handles *handles_new(void)
+struct handles *handles_new(struct estate *estate)
 {
     struct handles *handles = calloc(1, sizeof *handles);
-    if (handles)
-        pthread_mutex_init(&handles->lock, NULL);
+    if (!handles)
+        return NULL;
+    pthread_mutex_init(&handles->lock, NULL);
+    handles->estate = estate;
+    for (uint32_t i = LIMIT_HANDLES; i-- > 0;)
+        if (!atomic_load(&estate->handles[i].fh))
+            handles->free[handles->free_count++] = i;
     return handles;
+}
+
+static void give_back(struct handles *handles, struct estate_handle *left)
+{
+    pthread_mutex_lock(&handles->lock);
+    atomic_store(&left->fh, 0);
+    handles->free[handles->free_count++] = (uint32_t)(left - handles->estate->handles);
+    pthread_mutex_unlock(&handles->lock);
 }
 
 static void destroy(struct handle *handle)
@@ -39,6 +55,7 @@ static void destroy(struct handle *handle)
     data_unref(handle->version);
     listing_free(handle->listing);
     pthread_mutex_destroy(&handle->lock);
+    give_back(mount->handles, handle->left);
     free(handle);
 }
 
@@ -57,33 +74,53 @@ void handles_free(struct handles *handles)
     free(handles);
 }
 
-struct handle *handle_new(struct mount *mount, fuse_ino_t ino, bool directory, struct data *version)
+/* Under the lock. */
+static struct handle *add(struct mount *mount, struct estate_handle *left)
 {
-    struct handles *handles = mount->handles;
     struct slot *slot = calloc(1, sizeof *slot);
     struct handle *handle = calloc(1, sizeof *handle);
     assert(slot && handle);
+    *handle = (struct handle){.fh = atomic_load(&left->fh), .left = left, .mount = mount, .refs = 1, .ino = left->ino};
+    *slot = (struct slot){.fh = handle->fh, .handle = handle};
+    HASH_ADD(hh, mount->handles->table, fh, sizeof slot->fh, slot);
+    pthread_mutex_init(&handle->lock, NULL);
+    handle->control = control_is(handle->ino) ? control_kind(handle->ino) : CONTROL_NONE;
+    handle->id = control_is(handle->ino) ? control_id(handle->ino) : znode_of(mount, handle->ino);
+    return handle;
+}
+
+struct handle *handle_new(struct mount *mount, fuse_ino_t ino, bool directory, struct data *version)
+{
+    struct handles *handles = mount->handles;
+    struct estate *estate = handles->estate;
+    struct handle *handle = NULL;
     pthread_mutex_lock(&handles->lock);
-    bool full = HASH_COUNT(handles->table) >= LIMIT_HANDLES;
-    if (!full) {
-        *handle = (struct handle){.fh = ++handles->last_fh, .mount = mount, .refs = 1, .ino = ino};
-        *slot = (struct slot){.fh = handle->fh, .handle = handle};
-        HASH_ADD(hh, handles->table, fh, sizeof slot->fh, slot);
+    if (handles->free_count) {
+        uint32_t place = handles->free[--handles->free_count];
+        struct estate_handle *left = &estate->handles[place];
+        left->ino = ino;
+        left->opener = request_unique();
+        left->tgid = 0;
+        atomic_store(&left->bits, directory ? ESTATE_DIRECTORY : 0);
+        atomic_store(&left->fh, (atomic_fetch_add(&estate->last_handle, 1) + 1) * LIMIT_HANDLES + place);
+        handle = add(mount, left);
     }
     pthread_mutex_unlock(&handles->lock);
-    if (full) {
-        free(slot);
-        free(handle);
+    if (!handle)
         return NULL;
-    }
     /* Nobody else knows the fh yet. */
-    pthread_mutex_init(&handle->lock, NULL);
-    handle->control = control_is(ino) ? control_kind(ino) : CONTROL_NONE;
-    handle->id = control_is(ino) ? control_id(ino) : znode_of(mount, ino);
     handle->version = data_ref(version);
     if (!directory)
         handle->file = files_open(mount->files, ino, handle->id, version);
     return handle;
+}
+
+void handle_mark(struct handle *handle, enum estate_handle_bit bit, bool set)
+{
+    if (set)
+        atomic_fetch_or(&handle->left->bits, bit);
+    else
+        atomic_fetch_and(&handle->left->bits, ~(uint32_t)bit);
 }
 
 struct handle *handle_lock(struct mount *mount, uint64_t fh)
@@ -142,6 +179,73 @@ void handle_drop(struct handle *handle)
     }
     pthread_mutex_unlock(&handles->lock);
     free(slot);
+}
+
+/* --- what a worker left --- */
+
+/* The data that a handle begins with; false: it is gone. */
+static bool find_again(struct mount *mount, struct handle *handle, struct data **data)
+{
+    struct node_stat stat;
+    bool removed;
+    *data = NULL;
+    if (handle->control == CONTROL_ENSEMBLE)
+        *data = control_ensemble(mount, NULL);
+    else if (handle->control != CONTROL_NONE)
+        return !control_text(mount, handle->ino, data);
+    else
+        return !mount_data(mount, handle->id, &stat, data, &removed) && !removed;
+    return true;
+}
+
+static void restore(struct mount *mount, struct estate_handle *left, bool session_lives)
+{
+    uint32_t bits = atomic_load(&left->bits);
+    struct data *data = NULL;
+    pthread_mutex_lock(&mount->handles->lock);
+    struct handle *handle = add(mount, left);
+    pthread_mutex_unlock(&mount->handles->lock);
+    if (bits & ESTATE_DIRECTORY)
+        return;
+    bool there = find_again(mount, handle, &data);
+    handle->version = data;
+    handle->file = files_open(mount->files, handle->ino, handle->id, data);
+    if (!there)
+        files_set_removed(mount->files, handle->file);
+    handle->bereft = !there;
+    handle->writable = bits & ESTATE_WRITABLE;
+    handle->by_user = bits & ESTATE_BY_USER;
+    handle->unborn = bits & ESTATE_UNBORN;
+    handle->tgid = left->tgid;
+    handle->staged.tgid = handle->writable ? left->tgid : 0;
+    handle->session = handle->unborn ? atomic_load(&mount->own_session) : 0;
+    bool lost = bits & ESTATE_STAGED || (handle->unborn && !session_lives);
+    handle->error = lost ? ERR_SESSION_EXPIRED : ERR_OK;
+    atomic_store(&handle->lock_lost, (bits & ESTATE_LOCKED) && !session_lives);
+}
+
+void handles_restore(struct mount *mount, bool session_lives)
+{
+    for (size_t i = 0; i < LIMIT_HANDLES; i++)
+        if (atomic_load(&mount->estate->handles[i].fh))
+            restore(mount, &mount->estate->handles[i], session_lives);
+}
+
+void handles_forget(struct mount *mount, uint64_t opener)
+{
+    struct handles *handles = mount->handles;
+    const struct slot *slot;
+    uint64_t fh = 0;
+    pthread_mutex_lock(&handles->lock);
+    for (slot = handles->table; slot; slot = slot->hh.next)
+        if (slot->handle->left->opener == opener)
+            fh = slot->fh;
+    pthread_mutex_unlock(&handles->lock);
+    struct handle *handle = fh ? handle_lock(mount, fh) : NULL;
+    if (!handle)
+        return;
+    handle_drop(handle);
+    handle_unlock(handle);
 }
 
 /* --- reading --- */
@@ -218,6 +322,8 @@ static bool quota_allows(struct handle *handle, uint64_t growth)
 
 bool handle_lost(const struct handle *handle)
 {
+    if (handle->bereft)
+        return true;
     bool staged_before = handle->session && handle->session != atomic_load(&handle->mount->own_session);
     return staged_before || atomic_load(&handle->lock_lost);
 }
@@ -254,6 +360,7 @@ static void has_staged(struct handle *handle, uint64_t bytes_before)
     if (!handle->session)
         handle->session = atomic_load(&mount->own_session);
     handle->discarded = false;
+    handle_mark(handle, ESTATE_STAGED, true);
     files_stage(mount->files, handle, handle->stage.open, data_size(handle->stage.view));
 }
 

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "fs/mount/control.h"
+#include "fs/mount/estate.h"
 #include "fs/mount/file.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/stage.h"
@@ -16,6 +17,7 @@ struct listing;
 
 struct handle {
     uint64_t fh;
+    struct estate_handle *left; /* what the next worker will know of it */
     struct mount *mount;
     unsigned refs; /* under the table's lock */
     pthread_mutex_t lock;
@@ -41,6 +43,7 @@ struct handle {
     bool by_user;   /* somebody but root writes: the commit takes the set-user-ID and set-group-ID bits away */
     bool written;   /* more is staged than creation and O_TRUNC */
     bool discarded; /* the writer was killed: RELEASE commits nothing */
+    bool bereft;    /* the file was removed, and what it held went with a worker that was killed */
     int error;      /* a commit failed, or a part of a new version could not be written: everything after fails, too */
     pid_t tgid;     /* the opener's thread group; 0: not known */
     uint64_t session;
@@ -50,7 +53,7 @@ struct handle {
 };
 
 struct handles;
-struct handles *handles_new(void);
+struct handles *handles_new(struct estate *estate);
 void handles_free(struct handles *handles);
 
 /* A handle for an inode; counted once for the table (handle_drop ends that). NULL if LIMIT_HANDLES are open.
@@ -65,6 +68,12 @@ void handle_unref(struct handle *handle);
 void handle_relock(struct handle *handle);
 /* Takes it out of the table. */
 void handle_drop(struct handle *handle);
+/* Notes it for the next worker. */
+void handle_mark(struct handle *handle, enum estate_handle_bit bit, bool set);
+/* Makes those anew that the worker before had, once the tree is there. What was staged is lost: they answer ESTALE. */
+void handles_restore(struct mount *mount, bool session_lives);
+/* Drops what a call had opened that is sent again. */
+void handles_forget(struct mount *mount, uint64_t opener);
 
 /* --- with the handle locked --- */
 

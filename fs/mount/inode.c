@@ -7,12 +7,14 @@
 #include <sys/stat.h>
 #include <uthash.h>
 
+#include "fs/mount/estate.h"
 #include "fs/mount/mount.h"
 
 struct inode {
     uint64_t id;
     uint64_t lookups; /* what the kernel owes in FORGETs */
     bool seen;        /* by others than ghosts */
+    bool inherited;   /* a worker before had it looked up: the kernel owes more than `lookups` */
     bool paged;
     mode_t mode; /* 0: nothing told yet */
     uid_t uid;
@@ -24,15 +26,39 @@ struct inode {
 
 struct inodes {
     pthread_mutex_t lock;
+    struct estate *estate;
+    bool inherits; /* from a worker before */
     struct inode *table;
 };
 
-struct inodes *inodes_new(void)
+struct inodes *inodes_new(struct estate *estate)
 {
     struct inodes *inodes = calloc(1, sizeof *inodes);
-    if (inodes)
-        pthread_mutex_init(&inodes->lock, NULL);
+    if (!inodes)
+        return NULL;
+    pthread_mutex_init(&inodes->lock, NULL);
+    inodes->estate = estate;
+    inodes->inherits = estate_left(estate);
     return inodes;
+}
+
+/* --- what the next worker must know: whom others than ghosts have looked up --- */
+
+static bool is_left(const struct inodes *inodes, uint64_t id)
+{
+    if (id >= ESTATE_KNOWN_IDS)
+        return inodes->inherits;
+    return (atomic_load(&inodes->estate->known[id / 64]) >> (id % 64)) & 1;
+}
+
+static void leave(struct inodes *inodes, uint64_t id, bool known)
+{
+    if (id >= ESTATE_KNOWN_IDS)
+        return;
+    if (known)
+        atomic_fetch_or(&inodes->estate->known[id / 64], 1ull << (id % 64));
+    else
+        atomic_fetch_and(&inodes->estate->known[id / 64], ~(1ull << (id % 64)));
 }
 
 void inodes_free(struct inodes *inodes)
@@ -75,23 +101,50 @@ static struct inode *find_or_add(struct inodes *inodes, uint64_t id)
     inode = calloc(1, sizeof *inode);
     assert(inode);
     inode->id = id;
+    inode->inherited = inode->seen = is_left(inodes, id);
     HASH_ADD(hh, inodes->table, id, sizeof inode->id, inode);
     return inode;
+}
+
+static void forget(struct inodes *inodes, struct inode *inode)
+{
+    HASH_DEL(inodes->table, inode);
+    leave(inodes, inode->id, false);
+    free(inode);
+}
+
+/* The kernel forgets an inode at once, whatever its count is; a smaller number is an entry that it had no use for. */
+static void count_down(struct inodes *inodes, uint64_t id, uint64_t by)
+{
+    struct inode *inode = find(inodes, id);
+    if (!inode && is_left(inodes, id)) {
+        leave(inodes, id, false);
+        return;
+    }
+    if (!inode)
+        return;
+    bool all = by >= inode->lookups && !(inode->inherited && by == inode->lookups);
+    inode->lookups -= by <= inode->lookups ? by : inode->lookups;
+    if (all)
+        forget(inodes, inode);
+}
+
+static void count_up(struct inodes *inodes, uint64_t id, uint64_t by)
+{
+    struct inode *inode = find_or_add(inodes, id);
+    inode->lookups += by;
+    if (!inode->seen)
+        leave(inodes, id, true);
+    inode->seen = true;
 }
 
 void inodes_count(struct inodes *inodes, uint64_t id, int64_t by)
 {
     pthread_mutex_lock(&inodes->lock);
-    struct inode *inode = by > 0 ? find_or_add(inodes, id) : find(inodes, id);
-    if (inode) {
-        uint64_t less = by < 0 ? (uint64_t)-by : 0;
-        inode->lookups = by > 0 ? inode->lookups + (uint64_t)by : inode->lookups - less * (less <= inode->lookups);
-        inode->seen |= by > 0;
-        if (!inode->lookups) {
-            HASH_DEL(inodes->table, inode);
-            free(inode);
-        }
-    }
+    if (by < 0)
+        count_down(inodes, id, (uint64_t)-by);
+    else
+        count_up(inodes, id, (uint64_t)by);
     pthread_mutex_unlock(&inodes->lock);
 }
 
@@ -106,7 +159,7 @@ bool inodes_known(struct inodes *inodes, uint64_t id)
 {
     pthread_mutex_lock(&inodes->lock);
     const struct inode *inode = find(inodes, id);
-    bool known = inode && inode->seen;
+    bool known = inode ? inode->seen : is_left(inodes, id);
     pthread_mutex_unlock(&inodes->lock);
     return known;
 }

@@ -9,10 +9,11 @@
 
 #include "replica/state/state.h"
 
+struct estate;
 struct mount;
 struct inodes;
 
-struct inodes *inodes_new(void);
+struct inodes *inodes_new(struct estate *estate);
 void inodes_free(struct inodes *inodes);
 
 /* The kernel's number of a znode of this mount, and back (root=/sub). */

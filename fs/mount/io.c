@@ -60,6 +60,10 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     handle->tgid = process_of(fuse_req_ctx(req)->pid);
     handle->staged.tgid = writes ? handle->tgid : 0;
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
+    handle->left->tgid = handle->tgid;
+    handle_mark(handle, ESTATE_WRITABLE, writes);
+    handle_mark(handle, ESTATE_BY_USER, handle->by_user);
+    handle_mark(handle, ESTATE_UNBORN, unborn);
     if (fi->flags & O_TRUNC)
         code = handle_truncate(handle, 0);
     fi->fh = handle->fh;
@@ -168,6 +172,11 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
         reply_code(req, ERR_INVALID);
         if (handle)
             handle_unlock(handle);
+        return;
+    }
+    if (handle->bereft) {
+        handle_unlock(handle);
+        reply_code(req, ERR_SESSION_EXPIRED);
         return;
     }
     /* Only read(2) comes with an owner; what fills the page cache has none. */

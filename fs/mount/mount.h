@@ -22,6 +22,8 @@
 
 struct mount {
     struct client *client;
+    struct estate *estate;   /* what the next worker will find: estate.h */
+    struct resumed *resumed; /* the calls of the worker before; NULL: there was none */
     struct fuse_session *session;
     const char *mountpoint;
     uint64_t root; /* the znode that is the mount's root: 1, or that of root=/sub */

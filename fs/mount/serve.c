@@ -16,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/mount/attach.h"
 #include "fs/mount/control.h"
+#include "fs/mount/estate.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/file.h"
 #include "fs/mount/former.h"
@@ -29,11 +31,13 @@
 #include "fs/mount/ops.h"
 #include "fs/mount/owner.h"
 #include "fs/mount/record.h"
+#include "fs/mount/resume.h"
 #include "fs/mount/template.h"
 
 enum {
     FUSE_THREADS = 4,
     WAKE_MS = 10,
+    INIT_LOOKS = 10000, /* of a millisecond: the kernel asks as soon as it has mounted */
     EMBEDDED_START_MS = 60000,
     /* Mappings of FOPEN_DIRECT_IO files (Linux 6.6); libfuse 3.14 knows 32 flags only. An older kernel ignores it. */
     DIRECT_IO_ALLOW_MMAP_IN_FLAGS2 = 1u << (36 - 32),
@@ -165,58 +169,15 @@ static void on_progress(void *arg, uint64_t nodes, uint64_t of)
 
 /* --- the FUSE session --- */
 
-static void on_init(void *arg, struct fuse_conn_info *conn)
-{
-    (void)arg;
-    /* Nothing that caches: no writeback, no readdirplus, no asynchronous direct reads, which come in any order. */
-    conn->want = conn->capable &
-                 (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA |
-                  FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS);
-    conn->max_background = 64;
-}
-
-static const struct fuse_lowlevel_ops operations = {
-    .init = on_init,
-    .lookup = op_lookup,
-    .forget = op_forget,
-    .forget_multi = op_forget_multi,
-    .getattr = op_getattr,
-    .setattr = op_setattr,
-    .readlink = op_readlink,
-    .mknod = op_mknod,
-    .mkdir = op_mkdir,
-    .unlink = op_unlink,
-    .rmdir = op_rmdir,
-    .symlink = op_symlink,
-    .rename = op_rename,
-    .link = op_link,
-    .open = op_open,
-    .read = op_read,
-    .write = op_write,
-    .flush = op_flush,
-    .release = op_release,
-    .fsync = op_fsync,
-    .opendir = op_opendir,
-    .readdir = op_readdir,
-    .releasedir = op_releasedir,
-    .fsyncdir = op_fsyncdir,
-    .statfs = op_statfs,
-    .setxattr = op_setxattr,
-    .getxattr = op_getxattr,
-    .listxattr = op_listxattr,
-    .removexattr = op_removexattr,
-    .access = op_access,
-    .create = op_create,
-    .fallocate = op_fallocate,
-    .getlk = op_getlk,
-    .setlk = op_setlk,
-    .flock = op_flock,
-};
-
-/* Every reply passes here; the first, to INIT, gets the flag that libfuse cannot express. */
+/* Every reply passes here; the first, to INIT, gets the flag that libfuse cannot express. An INIT that was left by a
+ * worker before has been answered. */
 static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct mount *mount = userdata;
+    if (!mount->init_patched && estate_left(mount->estate) && mount->resumed) {
+        mount->init_patched = true;
+        return (ssize_t)iov[0].iov_len + (ssize_t)iov[1].iov_len;
+    }
     if (!mount->init_patched && count == 2 && iov[1].iov_len == sizeof(struct fuse_init_out)) {
         struct fuse_init_out *out = iov[1].iov_base;
         out->flags |= FUSE_INIT_EXT;
@@ -226,38 +187,16 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
     return writev(fd, iov, count);
 }
 
-static ssize_t receive_request(int fd, void *at, size_t len, void *userdata)
-{
-    (void)userdata;
-    return read(fd, at, len);
-}
-
-/* "a,b" → "a\,b": a comma would end the option. */
-static void escape(const char *from, char *to, size_t cap)
-{
-    size_t len = 0;
-    for (; *from && len + 3 < cap; from++) {
-        if (*from == ',' || *from == '\\')
-            to[len++] = '\\';
-        to[len++] = *from;
-    }
-    to[len] = 0;
-}
-
 static int open_session(struct serving *serving, char *text, size_t text_len)
 {
     struct mount *mount = &serving->mount;
     const struct mount_options *options = serving->options;
-    static const struct fuse_custom_io io = {.writev = send_reply, .read = receive_request};
-    char name[1024], arguments[2048];
-    escape(options->name, name, sizeof name);
-    snprintf(arguments, sizeof arguments, "fsname=%s,subtype=pactfs,nosuid,nodev%s%s", name,
-             mount->kernel_permissions ? ",allow_other,default_permissions" : "", options->flags);
-    char *argv[] = {"pactfs", "-o", arguments, NULL};
-    struct fuse_args args = FUSE_ARGS_INIT(3, argv);
-    mount->session = fuse_session_new(&args, &operations, sizeof operations, mount);
-    fuse_opt_free_args(&args);
-    if (mount->session && fuse_session_mount(mount->session, options->mountpoint)) {
+    static const struct fuse_custom_io io = {.writev = send_reply, .read = resume_receive};
+    int device = options->device >= 0 ? options->device : options->attach();
+    char path[32];
+    snprintf(path, sizeof path, "/dev/fd/%d", device);
+    mount->session = device < 0 ? NULL : attach_session(options, mount);
+    if (mount->session && fuse_session_mount(mount->session, path)) {
         fuse_session_destroy(mount->session);
         mount->session = NULL;
     }
@@ -265,8 +204,8 @@ static int open_session(struct serving *serving, char *text, size_t text_len)
         snprintf(text, text_len, "cannot mount at %s", options->mountpoint);
         return ERR_IO;
     }
-    fuse_session_custom_io(mount->session, &io, fuse_session_fd(mount->session));
-    return ERR_OK;
+    fuse_session_custom_io(mount->session, &io, device);
+    return mount->resumed ? resume_init(mount) : ERR_OK;
 }
 
 /* SIGUSR2 only interrupts the loop's wait. */
@@ -333,7 +272,8 @@ static int open_client(struct serving *serving, char *text, size_t text_len)
         .keys = options->keys,
         .session_timeout_ms = options->session_timeout_ms,
         .op_timeout_ms = options->op_timeout_ms,
-        .former = record_former(serving->mount.record),
+        .former = estate_left(options->estate) ? NULL : record_former(serving->mount.record),
+        .estate = &options->estate->client,
         .events =
             {.arg = serving, .changes = on_changes, .resync = on_resync, .state = on_state, .progress = on_progress},
     };
@@ -370,24 +310,41 @@ static int find_root(struct serving *serving, char *text, size_t text_len)
     return ERR_OK;
 }
 
+/* The mount answers once INIT has come. This thread does not touch it: if the process were killed meanwhile, a call of
+ * its own, which waits for the next worker, would keep it from dying, and the next from being started. */
+static int await_init(struct serving *serving, char *text, size_t text_len)
+{
+    struct mount *mount = &serving->mount;
+    if (!estate_left(mount->estate)) {
+        struct timespec look = {.tv_nsec = WAKE_MS * 100000L};
+        for (int i = 0; i < INIT_LOOKS && !estate_left(mount->estate); i++)
+            nanosleep(&look, NULL);
+        mount->estate->device = attach_device(mount->mountpoint);
+    }
+    mount->device = mount->estate->device;
+    if (mount->device && estate_left(mount->estate))
+        return ERR_OK;
+    snprintf(text, text_len, "%s does not answer", mount->mountpoint);
+    return ERR_IO;
+}
+
 static int start_loop(struct serving *serving, char *text, size_t text_len)
 {
     struct mount *mount = &serving->mount;
     struct sigaction wake = {.sa_handler = on_wake};
     struct ghosts *ghosts;
-    struct stat root;
     sigaction(SIGUSR2, &wake, NULL);
     if (pthread_create(&serving->loop, NULL, run_loop, serving)) {
         snprintf(text, text_len, "cannot start a thread");
         return ERR_TOO_MANY;
     }
     serving->looping = true;
-    if (stat(mount->mountpoint, &root)) {
-        snprintf(text, text_len, "%s does not answer: %s", mount->mountpoint, strerror(errno));
-        return ERR_IO;
-    }
-    mount->device = root.st_dev;
-    int code = ghosts_start(mount, &ghosts);
+    int code = await_init(serving, text, text_len);
+    if (code)
+        return code;
+    if (mount->resumed && resume_resend(mount))
+        return ERR_OK; /* unmounted meanwhile: the loop ends */
+    code = ghosts_start(mount, &ghosts);
     if (code)
         snprintf(text, text_len, "cannot start announcing changes at %s", mount->mountpoint);
     else
@@ -395,13 +352,25 @@ static int start_loop(struct serving *serving, char *text, size_t text_len)
     return code;
 }
 
+/* What the worker before left; `session`: its. If that was lost meanwhile, who held something is fenced, as it would
+ * have been. */
+static void take_over(struct mount *mount, uint64_t session)
+{
+    bool lives = session && session == atomic_load(&mount->own_session);
+    resume_calls(mount);
+    handles_restore(mount, lives);
+    if (!lives)
+        former_fence(mount);
+}
+
 static bool make_parts(struct mount *mount, const struct mount_options *options)
 {
     *mount = (struct mount){
         .mountpoint = options->mountpoint,
-        .inodes = inodes_new(),
+        .estate = options->estate,
+        .inodes = inodes_new(options->estate),
         .files = files_new(),
-        .handles = handles_new(),
+        .handles = handles_new(options->estate),
         .templates = templates_new(),
         .found = found_new(),
         .owners = owners_new(),
@@ -425,7 +394,9 @@ int mount_start(const struct mount_options *options, struct mount **mount, char 
         return ERR_TOO_MANY;
     serving->options = options;
     int code = make_parts(&serving->mount, options) ? ERR_OK : ERR_TOO_MANY;
-    if (!code)
+    bool left = estate_left(options->estate);
+    uint64_t session = atomic_load(&options->estate->client.session);
+    if (!code && !left)
         former_fence(&serving->mount);
     if (!code)
         code = open_client(serving, text, text_len);
@@ -433,6 +404,8 @@ int mount_start(const struct mount_options *options, struct mount **mount, char 
         code = holders_start(serving->mount.holders);
     if (!code)
         code = find_root(serving, text, text_len);
+    if (!code && left)
+        take_over(&serving->mount, session);
     if (!code)
         code = open_session(serving, text, text_len);
     if (!code)
@@ -449,8 +422,7 @@ int mount_start(const struct mount_options *options, struct mount **mount, char 
 /* Takes the mount out of the namespace, if it is still there and not covered by another. */
 static void detach(struct mount *mount)
 {
-    struct stat root;
-    if (mount->kernel_permissions && !stat(mount->mountpoint, &root) && root.st_dev == mount->device)
+    if (mount->kernel_permissions && mount->device && attach_device(mount->mountpoint) == mount->device)
         umount2(mount->mountpoint, MNT_DETACH);
 }
 
@@ -480,6 +452,7 @@ void mount_stop(struct mount *mount)
     files_free(mount->files);
     found_free(mount->found);
     templates_free(mount->templates);
+    free(mount->resumed);
     record_close(mount->record, true);
     owners_free(mount->owners);
     fence_free(mount->fence);

@@ -21,7 +21,16 @@ struct mount_options {
     int lost;                 /* the signal for those who are fenced; 0: none */
     void (*ended)(void *arg); /* the mount was unmounted from outside; in another thread */
     void *arg;
+    struct estate *estate; /* what a mount_start before this one left, in a process that is dead; and will leave */
+    int device;            /* the descriptor of /dev/fuse, kept by another process; -1: attach gives it */
+    int (*attach)(void);   /* called when the tree is there: mounts (mount_attach, in that process); -1: it cannot */
 };
+
+/* Mounts, without serving; the kernel's calls wait for whoever does. NULL: it cannot, libfuse has said why. */
+struct fuse_session *mount_attach(const struct mount_options *options);
+int mount_attached_device(struct fuse_session *attached);
+/* Closes the descriptor; unmounts, if nobody has. `keep`: the mount stays, dead, so that nothing shows below it. */
+void mount_detach(struct fuse_session *attached, const struct mount_options *options, bool keep);
 
 /* Returns when the mount answers. The caller has blocked the signals it waits for: no thread started here takes them.
  * ERR_OK, or an error and a text. Everything in options must outlive the mount. */

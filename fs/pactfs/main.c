@@ -13,50 +13,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fs/mount/log.h"
-#include "fs/pactfs/options.h"
-#include "replica/pactd/embedded.h"
-
-static _Atomic int failure; /* why the embedded replica ended */
+#include "fs/pactfs/signals.h"
+#include "fs/pactfs/supervisor.h"
 
 static int complain(const char *text)
 {
     fprintf(stderr, "pactfs: %s\n", text);
     return 1;
-}
-
-/* --- signals: blocked in every thread, waited for in the main one --- */
-
-static sigset_t awaited(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGUSR1); /* from on_ended and on_failed */
-    return signals;
-}
-
-static void on_ended(void *arg)
-{
-    (void)arg;
-    kill(getpid(), SIGUSR1);
-}
-
-static void on_failed(void *arg, int code)
-{
-    (void)arg;
-    atomic_store(&failure, code ? code : ERR_IO);
-    kill(getpid(), SIGUSR1);
-}
-
-static void wait_for_end(void)
-{
-    sigset_t signals = awaited();
-    int number;
-    while (sigwait(&signals, &number))
-        ;
 }
 
 /* --- the mountpoint --- */
@@ -104,81 +67,15 @@ static int go_to_background(const sigset_t *before)
     _exit(waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-/* False: nobody waits for the mount any more. */
-static bool say_ready(int fd)
-{
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (chdir("/") || null < 0)
-        log_line("cannot leave the directory: %s", strerror(errno));
-    log_to_syslog("pactfs");
-    for (int standard = 0; standard <= 2 && null >= 0; standard++)
-        dup2(null, standard);
-    if (null > 2)
-        close(null);
-    bool waited_for = write(fd, "1", 1) == 1;
-    close(fd);
-    return waited_for;
-}
-
-/* nanomsg needs descriptors for every connection, and spins when they run out. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (!getrlimit(RLIMIT_NOFILE, &limit)) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
-static int find_servers(struct options *options, struct embedded **embedded, char *text, size_t text_len)
-{
-    static char address[256];
-    options->mount.servers = options->servers;
-    if (options->directory) {
-        options->mount.embedded = true;
-        options->mount.servers = address;
-        return embedded_start(options->directory, on_failed, NULL, embedded, address, sizeof address,
-                              &options->mount.keys, text, text_len);
-    }
-    return options->key ? keys_read(options->key, &options->mount.keys, text, text_len) : ERR_OK;
-}
-
-/* From a mountpoint to the end of the mount; the exit status. */
-static int serve(struct options *options, int ready)
-{
-    struct embedded *embedded = NULL;
-    struct mount *mount = NULL;
-    char text[512] = "";
-    options->mount.ended = on_ended;
-    int code = find_servers(options, &embedded, text, sizeof text);
-    if (!code)
-        code = mount_start(&options->mount, &mount, text, sizeof text);
-    if (code)
-        complain(*text ? text : error_text(code));
-    if (!code && ready < 0)
-        log_line("the mount answers at %s", options->mount.mountpoint);
-    if (!code && (ready < 0 || say_ready(ready)))
-        wait_for_end();
-    int failed = atomic_load(&failure);
-    if (failed)
-        log_line("the embedded replica has ended: %s", error_text(failed));
-    if (mount)
-        mount_stop(mount);
-    if (embedded)
-        embedded_stop(embedded);
-    return code || failed ? 1 : 0;
-}
-
 int main(int argc, char **argv)
 {
     struct options options;
-    sigset_t signals = awaited(), before;
+    sigset_t signals = signals_awaited(), before;
     options_read(argc, argv, &options);
     signal(SIGPIPE, SIG_IGN);
     sigprocmask(SIG_BLOCK, &signals, &before);
-    raise_descriptor_limit();
     options.mount.mountpoint = find_mountpoint(options.mountpoint);
     if (!options.mount.mountpoint)
         return 1;
-    return serve(&options, options.foreground ? -1 : go_to_background(&before));
+    return supervise(&options, options.foreground ? -1 : go_to_background(&before));
 }

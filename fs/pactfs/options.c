@@ -53,6 +53,16 @@ __attribute__((format(printf, 1, 2), noreturn)) static void usage_error(const ch
     exit(2);
 }
 
+/* `ps` shows the original, as it is or as options_set_title changes it. */
+static char *kept_copy(const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        usage_error("no memory");
+    keep(copy);
+    return copy;
+}
+
 static uint32_t read_time(const char *name, const char *value, uint64_t min_ms, uint64_t max_ms)
 {
     uint64_t ms;
@@ -151,10 +161,7 @@ static void read_option(struct options *options, char *option, char *flags, size
 static void read_list(struct options *options, const char *list)
 {
     static char flags[256];
-    char *copy = strdup(list);
-    keep(copy);
-    if (!copy)
-        usage_error("no memory");
+    char *copy = kept_copy(list);
     options->mount.flags = flags;
     for (char *rest = copy, *option; (option = strsep(&rest, ","));)
         read_option(options, option, flags, sizeof flags);
@@ -173,6 +180,16 @@ static void check_servers(const char *servers)
         if (address_url(server, url, sizeof url))
             usage_error("%s: must be HOST:PORT", server);
     }
+}
+
+/* Where the command line stands, for options_set_title. */
+static char *title, *title_end;
+
+void options_set_title(const struct options *options, const char *word)
+{
+    size_t room = (size_t)(title_end - title);
+    memset(title, 0, room);
+    snprintf(title, room, "%s %s", word, options->mountpoint);
 }
 
 void options_read(int argc, char **argv, struct options *options)
@@ -194,8 +211,10 @@ void options_read(int argc, char **argv, struct options *options)
     }
     if (argc - optind != 2)
         usage_error("usage: pactfs SERVERS MOUNTPOINT [-f] [-o OPTION,...] (see --help)");
-    options->servers = argv[optind];
-    options->mountpoint = argv[optind + 1];
+    options->servers = kept_copy(argv[optind]);
+    options->mountpoint = kept_copy(argv[optind + 1]);
+    title = argv[0];
+    title_end = argv[argc - 1] + strlen(argv[argc - 1]);
     options->mount.name = options->servers;
     if (strncmp(options->servers, "embedded:", 9))
         check_servers(options->servers);

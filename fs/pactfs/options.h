@@ -13,6 +13,8 @@ struct options {
     const char *mountpoint;     /* as given */
 };
 
+/* What `ps` shows of a process from now on: a word and the mountpoint. */
+void options_set_title(const struct options *options, const char *word);
 /* Reads the command line. --help and --version end the process with 0, anything wrong with one line and 2. */
 void options_read(int argc, char **argv, struct options *options);
 
