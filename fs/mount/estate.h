@@ -25,7 +25,8 @@ enum {
     ESTATE_OWNED = 65536, /* more hang on nobody after a kill, and go with the session */
     ESTATE_GHOSTS = 1024, /* of all workers whose threads the kernel still holds */
 };
-#define ESTATE_KNOWN_IDS (1ull << 32) /* those above are taken for known */
+#define ESTATE_KNOWN_IDS  (1ull << 32) /* those above are taken for known */
+#define ESTATE_KNOWN_PAGE 32768u       /* ids whose bits are in one page of memory */
 
 enum estate_handle_bit {
     ESTATE_DIRECTORY = 1,
@@ -71,6 +72,7 @@ struct estate {
     } fenced[2];
     _Atomic uint64_t ghosts[ESTATE_GHOSTS]; /* thread and, in the upper half, process; 0: free */
     _Atomic uint64_t announced;             /* zxid: all changes up to this have been announced */
+    _Atomic bool known_pages[ESTATE_KNOWN_IDS / ESTATE_KNOWN_PAGE]; /* where a bit was ever set */
     _Atomic uint64_t known[ESTATE_KNOWN_IDS / 64];
 };
 

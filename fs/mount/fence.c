@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "fs/mount/estate.h"
 #include "fs/mount/holder.h"
 #include "fs/mount/log.h"
 #include "fs/mount/process.h"
@@ -18,18 +19,20 @@ enum {
 
 struct fence {
     int signal;
+    struct estate *estate;
     _Atomic size_t count; /* of the list, for a look without the lock */
     pthread_mutex_t lock;
     struct fenced *list;
     size_t capacity;
 };
 
-struct fence *fence_new(int signal)
+struct fence *fence_new(int signal, struct estate *estate)
 {
     struct fence *fence = calloc(1, sizeof *fence);
     if (!fence)
         return NULL;
     fence->signal = signal;
+    fence->estate = estate;
     pthread_mutex_init(&fence->lock, NULL);
     return fence;
 }
@@ -79,7 +82,24 @@ static void append(struct fence *fence, const struct fenced *fenced)
         assert(fence->list);
     }
     fence->list[fence->count] = *fenced;
+    if (!fenced->noted)
+        fence->list[fence->count].noted = process_now();
     atomic_store(&fence->count, fence->count + 1);
+}
+
+/* For the next worker. */
+static void leave(const struct fence *fence)
+{
+    struct estate *estate = fence->estate;
+    uint32_t next = !atomic_load(&estate->fenced_current);
+    size_t count = 0;
+    for (; count < fence->count && count < LIMIT_HOLDERS; count++) {
+        const struct fenced *fenced = &fence->list[count];
+        estate->fenced[next].list[count] =
+            (struct estate_fenced){fenced->pidfd >= 0 ? fenced->pid : 0, fenced->group, fenced->noted};
+    }
+    estate->fenced[next].count = count;
+    atomic_store(&estate->fenced_current, next);
 }
 
 /* --- who is fenced --- */
@@ -202,14 +222,21 @@ static void fence_member(struct mount *mount, const struct member *member)
         record_add(mount->record, &(struct record_holder){fenced.key, fenced.pid, 0, process_now()});
 }
 
+/* This process, and the one that keeps the mount. */
+static bool is_us(pid_t pid)
+{
+    return pid == getpid() || pid == getppid();
+}
+
 /* When all are in the table: who dies of the signal leaves its children without a parent. This process and the
  * machine's first are not meant. */
 static void tell_all(struct fence *fence)
 {
     pthread_mutex_lock(&fence->lock);
+    leave(fence);
     for (size_t i = 0; i < fence->count; i++) {
         struct fenced *fenced = &fence->list[i];
-        if (fence->signal && !fenced->told && fenced->pidfd >= 0 && fenced->pid != getpid() && fenced->pid != FIRST)
+        if (fence->signal && !fenced->told && fenced->pidfd >= 0 && !is_us(fenced->pid) && fenced->pid != FIRST)
             syscall(SYS_pidfd_send_signal, fenced->pidfd, fence->signal, NULL, 0);
         fenced->told = true;
     }
@@ -224,7 +251,7 @@ static size_t fence_members(struct mount *mount)
     mark(mount->fence, &snapshot);
     for (size_t i = 0; i < snapshot.count; i++) {
         const struct member *member = &snapshot.list[i];
-        if (!member->fenced || member->pid == getpid() || member->pid == FIRST)
+        if (!member->fenced || is_us(member->pid) || member->pid == FIRST)
             continue;
         fence_member(mount, member);
         count++;
@@ -270,6 +297,27 @@ void fence_add(struct mount *mount, const struct fenced *list, size_t count)
     holders_wake(mount);
 }
 
+/* They are known by their numbers alone: nobody may wait here for what /proc/PID/stat waits for (process.h). */
+void fence_restore(struct mount *mount)
+{
+    const struct estate *estate = mount->estate;
+    uint32_t current = atomic_load(&estate->fenced_current);
+    for (size_t i = 0; i < estate->fenced[current].count; i++) {
+        const struct estate_fenced *left = &estate->fenced[current].list[i];
+        struct fenced fenced = {.key = holders_new_key(mount),
+                                .pid = left->pid,
+                                .group = left->group && process_group_lives(left->group) ? left->group : 0,
+                                .pidfd = left->pid ? process_open(left->pid) : -1,
+                                .noted = left->noted,
+                                .told = true};
+        if (fenced.pidfd < 0 && !fenced.group)
+            continue;
+        append(mount->fence, &fenced);
+        record_add(mount->record, &(struct record_holder){fenced.key, fenced.pid, fenced.group, fenced.noted});
+    }
+    holders_wake(mount);
+}
+
 /* What is left of an entry; false: nothing. */
 static bool look_again(struct fenced *fenced)
 {
@@ -296,6 +344,7 @@ bool fence_sweep(struct mount *mount)
             record_remove(mount->record, fence->list[i].key);
     }
     atomic_store(&fence->count, kept);
+    leave(fence);
     pthread_mutex_unlock(&fence->lock);
     return kept > 0;
 }

@@ -15,17 +15,20 @@ struct fence;
 struct fenced {
     uint64_t key; /* in the record */
     pid_t pid;
-    pid_t group; /* 0: none, or none left */
-    int pidfd;   /* -1: the process has died; its group may live */
-    bool told;   /* it was sent the signal, if there is one */
+    pid_t group;    /* 0: none, or none left */
+    int pidfd;      /* -1: the process has died; its group may live */
+    uint64_t noted; /* process_now() when it lived; 0: now */
+    bool told;      /* it was sent the signal, if there is one */
 };
 
 /* `signal`: what those who are fenced are sent, too; 0: nothing. */
-struct fence *fence_new(int signal);
+struct fence *fence_new(int signal, struct estate *estate);
 void fence_free(struct fence *fence);
 
 /* Fences these, takes over their pidfds, and finds their descendants. In the client thread, before a new session. */
 void fence_add(struct mount *mount, const struct fenced *list, size_t count);
+/* Those that were fenced when the worker before was killed; before anything is served. */
+void fence_restore(struct mount *mount);
 /* Whether a process (any thread of it) is fenced. Cheap as long as nobody is. */
 bool fence_holds(struct mount *mount, pid_t tid);
 /* SESSION_EXPIRED if the caller is. */

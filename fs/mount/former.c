@@ -2,23 +2,11 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "fs/mount/fence.h"
 #include "fs/mount/holder.h"
 #include "fs/mount/process.h"
 #include "fs/mount/record.h"
-
-/* A pidfd on the process that had this number then; -1: it has died. */
-static int open_noted(pid_t pid, uint64_t noted)
-{
-    int pidfd = process_open(pid);
-    if (pidfd >= 0 && (process_start(pid) > noted || process_ended(pidfd))) {
-        close(pidfd);
-        pidfd = -1;
-    }
-    return pidfd;
-}
 
 /* A group is known by its leader; without one it can be no younger. */
 static bool is_noted_group(pid_t group, uint64_t noted)
@@ -40,7 +28,7 @@ void former_fence(struct mount *mount)
             .key = holder.key,
             .pid = holder.pid,
             .group = is_noted_group(holder.group, holder.noted) ? holder.group : 0,
-            .pidfd = open_noted(holder.pid, holder.noted),
+            .pidfd = process_open_noted(holder.pid, holder.noted),
         };
         record_add(mount->record, &holder);
     }

@@ -137,8 +137,18 @@ static void announce(struct ghosts *ghosts, push_function *to_queue, const struc
     pthread_mutex_lock(&ghosts->lock);
     for (size_t i = 0; i < changes->count && !ghosts->stopping;)
         i += push_change(ghosts, to_queue, changes, i);
+    if (changes->zxid > ghosts->zxid)
+        ghosts->zxid = changes->zxid;
+    ghosts_note_announced(ghosts);
     ghosts_wake(ghosts);
     pthread_mutex_unlock(&ghosts->lock);
+}
+
+void ghosts_note_announced(struct ghosts *ghosts)
+{
+    struct ghost_queue_info info = ghost_queue_info(ghosts->queue);
+    if (!info.jobs && !info.differences && !ghosts->catching_up && ghosts->zxid)
+        atomic_store(&ghosts->estate->announced, ghosts->zxid);
 }
 
 void ghosts_announce(struct ghosts *ghosts, const struct changes *changes)

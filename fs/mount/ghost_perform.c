@@ -50,6 +50,11 @@ static int open_inode(fuse_ino_t ino, int flags)
     return fd < 0 ? -errno : fd;
 }
 
+int ghost_open_inode(fuse_ino_t ino)
+{
+    return open_inode(ino, O_PATH);
+}
+
 /* As inode_of, but a thread that was left behind by ghosts_stop may outlive the mount. Under root=/sub the true root
  * has no inode: 0, which is stale to the kernel. */
 static fuse_ino_t ino_of(const struct ghost_thread *thread, uint64_t id)

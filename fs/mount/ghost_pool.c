@@ -59,7 +59,7 @@ static void unref(struct ghosts *ghosts)
         destroy(ghosts);
 }
 
-static void end_thread(struct ghosts *ghosts)
+void ghosts_end_thread(struct ghosts *ghosts)
 {
     ghosts->running--;
     pthread_cond_signal(&ghosts->ended);
@@ -78,17 +78,15 @@ static void perform(struct ghost_thread *thread, struct ghost_job *job)
     ghosts->failed += wanted && code;
     ghosts->skipped += !wanted;
     ghost_queue_done(ghosts->queue, job);
+    ghosts_note_announced(ghosts);
 }
 
 /* The first two invariants of ghost_thread.h; stderr is for the sanitizers. `place` is closed after `stopping` is set:
  * while that is not so, the copy of the table made before has it. */
-static bool separate(struct ghost_thread *thread)
+bool ghosts_separate(struct ghosts *ghosts)
 {
-    struct ghosts *ghosts = thread->ghosts;
     if (unshare(CLONE_FS | CLONE_FILES) < 0)
         return false;
-    thread->tid = gettid();
-    thread->left = estate_add_ghost(ghosts->mount->estate, thread->tid);
     pthread_mutex_lock(&ghosts->lock);
     bool stopping = ghosts->stopping;
     pthread_mutex_unlock(&ghosts->lock);
@@ -101,7 +99,9 @@ static void *ghost_main(void *arg)
 {
     struct ghost_thread *thread = arg;
     struct ghosts *ghosts = thread->ghosts;
-    bool able = separate(thread);
+    thread->tid = gettid();
+    thread->left = estate_add_ghost(ghosts->estate, thread->tid);
+    bool able = ghosts_separate(ghosts);
     pthread_mutex_lock(&ghosts->lock);
     while (able && !ghosts->stopping) {
         struct ghost_job *job = ghost_queue_take(ghosts->queue);
@@ -118,7 +118,7 @@ static void *ghost_main(void *arg)
     if (thread->left)
         atomic_store(thread->left, 0);
     ghost_mounts_free(&thread->mounts);
-    end_thread(ghosts);
+    ghosts_end_thread(ghosts);
     return NULL;
 }
 
@@ -191,7 +191,7 @@ static void *keeper_main(void *arg)
         if (!ghosts->stopping && overloaded(ghosts) && finished(ghosts) == before)
             start_thread(ghosts);
     }
-    end_thread(ghosts);
+    ghosts_end_thread(ghosts);
     return NULL;
 }
 
@@ -213,7 +213,7 @@ static void *watch_main(void *arg)
     pthread_mutex_unlock(&ghosts->lock);
     close(ghosts->place);
     pthread_mutex_lock(&ghosts->lock);
-    end_thread(ghosts);
+    ghosts_end_thread(ghosts);
     return NULL;
 }
 
@@ -230,6 +230,7 @@ static struct ghosts *ghosts_new(struct mount *mount)
     if (!ghosts)
         return NULL;
     ghosts->mount = mount;
+    ghosts->estate = mount->estate;
     ghosts->root = mount->root;
     ghosts->refs = 1;
     pthread_mutex_init(&ghosts->lock, NULL);
@@ -257,6 +258,9 @@ static bool start_threads(struct ghosts *ghosts)
     }
     for (int i = 0; i < GHOST_THREADS && started; i++)
         started = start_thread(ghosts);
+    ghosts->catching_up = started && ghosts->mount->resumed;
+    if (ghosts->catching_up && !start_detached(ghosts, ghosts_catch_up, ghosts))
+        started = false;
     return started;
 }
 

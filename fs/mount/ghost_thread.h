@@ -38,6 +38,7 @@ struct ghost_thread {
 
 struct ghosts {
     struct mount *mount;
+    struct estate *estate;
     char *mountpoint;
     dev_t device;
     int place, stop; /* the clone, -1: none; the eventfd that ends the watch over it */
@@ -49,6 +50,8 @@ struct ghosts {
     unsigned idle, running, refs; /* threads, the keeper among the last two */
     _Atomic bool stopping;
     uint64_t done, skipped, failed;
+    uint64_t zxid;    /* of the last changes that were announced */
+    bool catching_up; /* those of the time without a worker are not queued yet */
 
     _Atomic unsigned count;
     struct ghost_thread threads[GHOST_THREADS_MAX];
@@ -61,6 +64,21 @@ bool ghosts_wanted(struct mount *mount, const struct ghost_change *change);
 
 /* Under the lock: sees to it that somebody looks at the queue. */
 void ghosts_wake(struct ghosts *ghosts);
+
+/* Under the lock: notes for the next worker up to where all has been announced. */
+void ghosts_note_announced(struct ghosts *ghosts);
+
+/* A thread's descriptor table and working directory are its own from here on: the first two invariants. False: it
+ * cannot be, or the ghosts are being stopped. */
+bool ghosts_separate(struct ghosts *ghosts);
+
+/* ghost_catch_up.c: what changed while there was no worker. In a thread of its own, that ends then. */
+void *ghosts_catch_up(void *ghosts);
+/* Locked: gives up a thread's count. The lock is given up, too. */
+void ghosts_end_thread(struct ghosts *ghosts);
+
+/* Where a directory of the mount, or any inode, is opened by its number; O_PATH. -errno: the kernel cannot. */
+int ghost_open_inode(fuse_ino_t ino);
 
 /* Does it. 0 or -errno. */
 int ghost_perform(struct ghost_thread *thread, const struct ghost_change *change);

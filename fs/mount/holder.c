@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "fs/mount/estate.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/owner.h"
@@ -191,6 +192,16 @@ bool holders_alive(struct mount *mount, uint64_t key)
     return alive;
 }
 
+pid_t holders_pid(struct mount *mount, uint64_t key)
+{
+    struct holders *holders = mount->holders;
+    pthread_mutex_lock(&holders->lock);
+    const struct holder *holder = find(holders, key);
+    pid_t pid = holder ? holder->pid : 0;
+    pthread_mutex_unlock(&holders->lock);
+    return pid;
+}
+
 uint64_t holders_count(struct mount *mount)
 {
     struct holders *holders = mount->holders;
@@ -258,6 +269,8 @@ static void *watch(void *arg)
     struct epoll_event events[DEATHS];
     eventfd_t woken;
     pthread_setname_np(pthread_self(), "pact-holders");
+    if (estate_left(holders->mount->estate))
+        owners_restore(holders->mount);
     while (!atomic_load(&holders->stopping)) {
         int wait_ms = owners_retry(holders->mount) ? RETRY_MS : fence_sweep(holders->mount) ? SWEEP_MS : -1;
         int count = epoll_wait(holders->epoll, events, DEATHS, wait_ms);

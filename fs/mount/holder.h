@@ -35,7 +35,8 @@ uint64_t holders_note_process(struct mount *mount, const struct process *process
 /* It holds one thing less. A key whose session was lost since, or 0, is no matter. */
 void holders_drop(struct mount *mount, uint64_t key);
 bool holders_alive(struct mount *mount, uint64_t key);
-uint64_t holders_count(struct mount *mount); /* processes that hold something */
+pid_t holders_pid(struct mount *mount, uint64_t key); /* 0: nobody has that key */
+uint64_t holders_count(struct mount *mount);          /* processes that hold something */
 
 /* The session is lost, and all that was held: who held it is fenced. In the client thread. */
 void holders_lose(struct mount *mount);

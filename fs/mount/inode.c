@@ -56,6 +56,8 @@ static void leave(struct inodes *inodes, uint64_t id, bool known)
     if (id >= ESTATE_KNOWN_IDS)
         return;
     if (known)
+        atomic_store(&inodes->estate->known_pages[id / ESTATE_KNOWN_PAGE], true);
+    if (known)
         atomic_fetch_or(&inodes->estate->known[id / 64], 1ull << (id % 64));
     else
         atomic_fetch_and(&inodes->estate->known[id / 64], ~(1ull << (id % 64)));
@@ -153,6 +155,24 @@ void inodes_count_ghost(struct inodes *inodes, uint64_t id)
     pthread_mutex_lock(&inodes->lock);
     find_or_add(inodes, id)->lookups++;
     pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_next_left(const struct inodes *inodes, uint64_t *id)
+{
+    for (uint64_t at = *id + 1; at < ESTATE_KNOWN_IDS;) {
+        size_t page = at / ESTATE_KNOWN_PAGE;
+        uint64_t word = 0;
+        if (atomic_load(&inodes->estate->known_pages[page]))
+            word = atomic_load(&inodes->estate->known[at / 64]) >> (at % 64);
+        else
+            at = (page + 1) * ESTATE_KNOWN_PAGE - 64;
+        if (word) {
+            *id = at + (uint64_t)__builtin_ctzll(word);
+            return true;
+        }
+        at = (at / 64 + 1) * 64;
+    }
+    return false;
 }
 
 bool inodes_known(struct inodes *inodes, uint64_t id)

@@ -22,6 +22,8 @@ uint64_t znode_of(const struct mount *mount, fuse_ino_t ino);
 
 void inodes_count(struct inodes *inodes, uint64_t id, int64_t by); /* + for each entry replied, - for FORGET */
 void inodes_count_ghost(struct inodes *inodes, uint64_t id);       /* + for an entry replied to a ghost */
+/* All that the next worker will find to be known (estate.h), in order: start with *id = 0; false at the end. */
+bool inodes_next_left(const struct inodes *inodes, uint64_t *id);
 /* Whether somebody may watch it: its lookup count is above zero, and not by ghosts alone; or it is the mount's root.
  * (Whoever finds what a ghost has made looks it up once more: a ghost is told names with a timeout of 0.) */
 bool inodes_known(struct inodes *inodes, uint64_t id);

@@ -28,6 +28,10 @@ void locks_stop(struct locks *locks); /* ends its thread; nothing is tried again
 /* After the client has ended; who still waits gets ESTALE. NULL is allowed. */
 void locks_free(struct locks *locks);
 
+/* What is held and waited for in the session when a worker takes it over: after handles_restore. Waits are kept until
+ * the kernel sends their calls again; what no description holds any more is given up. */
+void locks_restore(struct locks *locks);
+
 /* --- what the client tells, in its thread --- */
 
 void locks_changed(struct locks *locks, const struct changes *changes); /* grants */

@@ -71,6 +71,18 @@ static void note_holders(struct locks *locks, struct claim *claim)
     }
 }
 
+/* Whether its handle holds something for another owner, too. */
+static bool holds_other(struct locks *locks, const struct claim *claim)
+{
+    const struct claim *other;
+    DL_FOREACH(lock_node_find(locks, claim->handle->id)->claims, other)
+    {
+        if (other->handle == claim->handle && other->held)
+            return true;
+    }
+    return false;
+}
+
 void claim_set(struct locks *locks, struct claim *claim, bool held)
 {
     if (!claim)
@@ -78,6 +90,7 @@ void claim_set(struct locks *locks, struct claim *claim, bool held)
     if (held || claim->held) {
         claim->held = held;
         note_holders(locks, claim);
+        handle_mark(claim->handle, ESTATE_LOCKED, held || holds_other(locks, claim));
     }
     if (held)
         atomic_store(&claim->handle->locked_anew, true);

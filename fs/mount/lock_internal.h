@@ -114,6 +114,9 @@ bool claims_owned(struct locks *locks, uint64_t id, enum lock_space space, uint6
 
 /* Takes a request for a lock to its end. `op` is checked, its command borrowed; `session`: when it was checked. */
 void lock_ask(struct handle *handle, fuse_req_t req, const struct op_lock *op, uint64_t session);
+/* Under the mutex: one that a worker before had, of that name; kept until its call is sent again. */
+void wait_restore(struct locks *locks, struct handle *handle, const struct op_lock *op, uint64_t lock,
+                  uint64_t until_ms);
 /* Ends all of them: ESTALE. */
 void waits_end(struct locks *locks);
 /* The three below under the mutex. */

@@ -31,6 +31,16 @@ static struct wait *wait_new(struct locks *locks, struct handle *handle, const s
     return wait;
 }
 
+void wait_restore(struct locks *locks, struct handle *handle, const struct op_lock *op, uint64_t lock,
+                  uint64_t until_ms)
+{
+    struct wait *wait = wait_new(locks, handle, op);
+    wait->lock = lock;
+    wait->submitted = true;
+    wait->until_ms = until_ms;
+    pthread_cond_signal(&locks->moved);
+}
+
 void wait_leave_claim(struct wait *wait)
 {
     struct claim *claim = wait->claim;

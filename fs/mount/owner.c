@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "fs/mount/closing.h"
+#include "fs/mount/estate.h"
 #include "fs/mount/holder.h"
 #include "fs/mount/process.h"
 
@@ -17,10 +18,11 @@ enum { RETRY_MS = 50 };
 /* A znode that hangs on a process. */
 struct owned {
     uint64_t id;
-    uint64_t key;        /* of the holder, counted once for this */
-    struct owner *owner; /* whose death ends it */
-    bool in_flight;      /* its removal is under way */
-    bool alone;          /* a removal together with others was refused */
+    uint64_t key;              /* of the holder, counted once for this */
+    struct owner *owner;       /* whose death ends it */
+    bool in_flight;            /* its removal is under way */
+    struct estate_owned *left; /* for the next worker; NULL: there was no room */
+    bool alone;                /* a removal together with others was refused */
     struct owned *prev, *next;
     UT_hash_handle hh;
 };
@@ -35,6 +37,9 @@ struct owner {
 
 struct owners {
     pthread_mutex_t lock;
+    struct estate *estate;
+    size_t free_count;
+    uint32_t free[ESTATE_OWNED]; /* places in the estate */
     struct owned *nodes;
     struct owner *owners;
     uint64_t retry_ms;     /* 0: nothing is to be tried again */
@@ -55,12 +60,38 @@ static uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-struct owners *owners_new(void)
+struct owners *owners_new(struct estate *estate)
 {
     struct owners *owners = calloc(1, sizeof *owners);
-    if (owners)
-        pthread_mutex_init(&owners->lock, NULL);
+    if (!owners)
+        return NULL;
+    pthread_mutex_init(&owners->lock, NULL);
+    owners->estate = estate;
+    for (uint32_t i = ESTATE_OWNED; i-- > 0;)
+        if (!atomic_load(&estate->owned[i].id))
+            owners->free[owners->free_count++] = i;
     return owners;
+}
+
+/* --- what the next worker must know, locked --- */
+
+static struct estate_owned *leave(struct owners *owners, uint64_t id, pid_t pid)
+{
+    if (!owners->free_count)
+        return NULL;
+    struct estate_owned *left = &owners->estate->owned[owners->free[--owners->free_count]];
+    left->pid = pid;
+    left->noted = process_now();
+    atomic_store(&left->id, id);
+    return left;
+}
+
+static void give_back(struct owners *owners, struct estate_owned *left)
+{
+    if (!left)
+        return;
+    atomic_store(&left->id, 0);
+    owners->free[owners->free_count++] = (uint32_t)(left - owners->estate->owned);
 }
 
 /* --- the tables, locked --- */
@@ -79,11 +110,11 @@ static struct owner *find_owner(struct owners *owners, uint64_t key)
     return owner;
 }
 
-static void add(struct owners *owners, uint64_t key, uint64_t id)
+static void add(struct owners *owners, uint64_t key, uint64_t id, struct estate_owned *left)
 {
     struct owned *owned = calloc(1, sizeof *owned);
     assert(owned);
-    *owned = (struct owned){.id = id, .key = key};
+    *owned = (struct owned){.id = id, .key = key, .left = left};
     HASH_ADD(hh, owners->nodes, id, sizeof owned->id, owned);
     owned->owner = find_owner(owners, key);
     if (!owned->owner) {
@@ -100,6 +131,7 @@ static uint64_t take_out(struct owners *owners, struct owned *owned)
 {
     struct owner *owner = owned->owner;
     uint64_t key = owned->key;
+    give_back(owners, owned->left);
     HASH_DELETE(hh, owners->nodes, owned);
     DL_DELETE(owner->nodes, owned);
     if (!owner->nodes) {
@@ -306,15 +338,73 @@ void owner_settle(struct mount *mount, struct owning *owning, const struct resul
         holders_drop(mount, key);
         return;
     }
+    pid_t pid = holders_pid(mount, key);
     pthread_mutex_lock(&owners->lock);
     struct owned *old = find(owners, id);
     if (old)
         old_key = take_out(owners, old);
-    add(owners, key, id);
+    add(owners, key, id, leave(owners, id, pid));
     pthread_mutex_unlock(&owners->lock);
     holders_drop(mount, old_key);
     if (!holders_alive(mount, key))
         owners_bury(mount, key);
+}
+
+/* --- what a worker left --- */
+
+static bool is_ours(struct mount *mount, uint64_t id)
+{
+    struct node_stat stat;
+    return !mount_stat(mount, id, &stat) && stat.ephemeral_owner &&
+           stat.ephemeral_owner == atomic_load(&mount->own_session);
+}
+
+/* The holder's key of the process that a node hung on; 0: it has died. */
+static uint64_t find_holder(struct mount *mount, const struct estate_owned *left)
+{
+    struct process process;
+    int pidfd = process_open_noted(left->pid, left->noted);
+    if (pidfd < 0)
+        return 0;
+    if (process_read(left->pid, &process))
+        return holders_note_process(mount, &process, pidfd);
+    close(pidfd);
+    return 0;
+}
+
+static void restore(struct mount *mount, struct estate_owned *left)
+{
+    struct owners *owners = mount->owners;
+    uint64_t id = atomic_load(&left->id);
+    bool ours = is_ours(mount, id);
+    uint64_t holder = ours ? find_holder(mount, left) : 0, key = holder ? holder : holders_new_key(mount);
+    pthread_mutex_lock(&owners->lock);
+    bool needless = !ours || find(owners, id); /* gone, or settled anew by a call that was sent again */
+    if (needless)
+        give_back(owners, left);
+    else
+        add(owners, key, id, left);
+    pthread_mutex_unlock(&owners->lock);
+    if (needless)
+        holders_drop(mount, holder);
+    else if (!holder)
+        owners_bury(mount, key);
+}
+
+void owners_restore(struct mount *mount)
+{
+    struct owners *owners = mount->owners;
+    bool left[ESTATE_OWNED];
+    for (size_t i = 0; i < ESTATE_OWNED; i++)
+        left[i] = atomic_load(&mount->estate->owned[i].id);
+    pthread_mutex_lock(&owners->lock);
+    for (const struct owned *owned = owners->nodes; owned; owned = owned->hh.next)
+        if (owned->left)
+            left[owned->left - mount->estate->owned] = false;
+    pthread_mutex_unlock(&owners->lock);
+    for (size_t i = 0; i < ESTATE_OWNED; i++)
+        if (left[i])
+            restore(mount, &mount->estate->owned[i]);
 }
 
 /* --- from the client thread --- */

@@ -12,7 +12,7 @@
 #include "fs/mount/token.h"
 
 struct owners;
-struct owners *owners_new(void);
+struct owners *owners_new(struct estate *estate);
 void owners_free(struct owners *owners);
 
 /* A create (or rename) under way: the process that its node will hang on. Zeroed: none. */
@@ -38,6 +38,9 @@ bool owners_removed(const struct mount *mount, uint64_t zxid);
 void owners_lose(struct mount *mount); /* with the session all is gone */
 
 /* --- from the holders' thread --- */
+
+/* First: what hung on a process when the worker before was killed does so again, and goes with it if that has died. */
+void owners_restore(struct mount *mount);
 
 /* A holder has died: what it owned is removed. */
 void owners_bury(struct mount *mount, uint64_t key);

@@ -150,6 +150,16 @@ uint64_t process_start(pid_t pid)
     return at ? strtoull(at, NULL, 10) : UINT64_MAX;
 }
 
+int process_open_noted(pid_t pid, uint64_t noted)
+{
+    int pidfd = process_open(pid);
+    if (pidfd >= 0 && (process_start(pid) > noted || process_ended(pidfd))) {
+        close(pidfd);
+        pidfd = -1;
+    }
+    return pidfd;
+}
+
 uint64_t process_now(void)
 {
     struct timespec now;

@@ -42,5 +42,7 @@ int process_open_ancestor(pid_t caller, pid_t number, pid_t *pid, int *pidfd);
  * what the process does: never from a handler or the client thread, but for the very caller of a modifying request. */
 uint64_t process_start(pid_t pid);
 uint64_t process_now(void); /* the same clock, now */
+/* A pidfd on the process that had this number then; -1: it has died. It may wait, too. */
+int process_open_noted(pid_t pid, uint64_t noted);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -18,7 +19,9 @@
 
 enum {
     RECORD_BYTES = 16 * 1024 * 1024, /* a larger file is none of ours */
-    NEEDLESS_LINES = 1024,           /* and as many as there are holders: then the file is written anew */
+    LOCK_TRIES = 100,                /* 1 s */
+    LOCK_WAIT_MS = 10,
+    NEEDLESS_LINES = 1024, /* and as many as there are holders: then the file is written anew */
 };
 
 struct line {
@@ -202,6 +205,16 @@ static bool read_file(struct record *record, int fd)
     return read_all;
 }
 
+/* One that was killed just now may not have ended yet. */
+static int lock_file(int fd)
+{
+    const struct timespec wait = {.tv_nsec = LOCK_WAIT_MS * 1000000L};
+    int code, tries = LOCK_TRIES;
+    while ((code = flock(fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK && --tries)
+        nanosleep(&wait, NULL);
+    return code;
+}
+
 /* The file that a killed pactfs left, locked; -1: there is none, or a living one has it. */
 static int open_file(struct record *record)
 {
@@ -211,7 +224,7 @@ static int open_file(struct record *record)
         fd = open(record->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (fd < 0)
             return -1;
-        if (flock(fd, LOCK_EX | LOCK_NB)) {
+        if (lock_file(fd)) {
             log_line("who holds locks is not recorded: another pactfs is at %s", record->mountpoint);
             record->path[0] = 0;
             close(fd);

@@ -296,6 +296,8 @@ static int find_root(struct serving *serving, char *text, size_t text_len)
     const struct node *node = state_find(state, (struct where){ROOT_ID, {path, len}}, &code);
     if (node)
         node_stat(node, &stat);
+    if (!estate_left(mount->estate)) /* the kernel knows nothing yet */
+        atomic_store(&mount->estate->announced, state_zxid(state));
     client_unlock(mount->client);
     if (node && stat.kind != KIND_DIRECTORY)
         code = ERR_NOT_DIR;
@@ -359,8 +361,12 @@ static void take_over(struct mount *mount, uint64_t session)
     bool lives = session && session == atomic_load(&mount->own_session);
     resume_calls(mount);
     handles_restore(mount, lives);
-    if (!lives)
+    if (lives) {
+        fence_restore(mount);
+        locks_restore(mount->locks);
+    } else {
         former_fence(mount);
+    }
 }
 
 static bool make_parts(struct mount *mount, const struct mount_options *options)
@@ -373,8 +379,8 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
         .handles = handles_new(options->estate),
         .templates = templates_new(),
         .found = found_new(),
-        .owners = owners_new(),
-        .fence = fence_new(options->lost),
+        .owners = owners_new(options->estate),
+        .fence = fence_new(options->lost, options->estate),
         .record = record_open(options->name, options->mountpoint),
         .read_only = options->read_only,
         .tokens = !options->literal,

@@ -29,7 +29,7 @@ static const char *find_mountpoint(const char *given)
 {
     static char path[PATH_MAX];
     struct stat stat_of;
-    if (stat(given, &stat_of) && errno == ENOTCONN)
+    if (stat(given, &stat_of) && (errno == ENOTCONN || errno == ECONNABORTED))
         umount2(given, MNT_DETACH);
     if (!realpath(given, path) || stat(path, &stat_of)) {
         fprintf(stderr, "pactfs: %s: %s\n", given, strerror(errno));

@@ -3,9 +3,9 @@
  * Invariants:
  *  1. The descriptor of /dev/fuse is open here from the mount to its end: what the kernel asks waits for a worker, and
  *     fails with ENOTCONN only when this process has ended.
- *  2. One worker at a time serves it. The next is started when the one before has closed its descriptors, which the end
- *     of its socket tells: it need not be reaped by then, as the kernel may hold threads of it (ghosts) until what they
- *     asked is answered, by the next.
+ *  2. One worker at a time serves it. The next is started when the first thread of the one before has ended. It cannot
+ *     always be reaped then, as the kernel may hold threads of it (ghosts) until what they asked is answered, by the
+ *     next; so a worker's first thread never asks the mount for anything.
  *  3. What a worker must know of the one before is in the estate (fs/mount/estate.h), which belongs to this process and
  *     is never looked into by it but for whether there is one, and whether the kernel can send calls again.
  *  4. This process touches neither the mount nor the network, has one thread, and waits in one place.
@@ -23,6 +23,7 @@
 #include "fs/pactfs/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,7 +45,8 @@
 enum {
     CRASHES = 5, /* within … */
     CRASHES_MS = 10000,
-    REAP_MS = 100, /* after its descriptors are closed: for the status of one that ended by itself */
+    REAP_MS = 100,            /* after its first thread has ended: for the status of one that ended by itself */
+    PIDFD_OF_THREAD = O_EXCL, /* PIDFD_THREAD, of Linux 6.9 */
 };
 
 struct supervisor {
@@ -54,7 +57,9 @@ struct supervisor {
 
     pid_t worker;
     int control; /* the socket to it */
+    int thread;  /* a pidfd on its first thread; -1: this kernel has none, and the end of the socket tells */
     bool answers, ending;
+    int said;                     /* the status with which it said that it ends; -1: it has not */
     uint64_t crashes_ms[CRASHES]; /* the last ones, in a ring */
     size_t crashes;
 };
@@ -93,11 +98,13 @@ static bool start_worker(struct supervisor *supervisor)
         return false;
     supervisor->control = ends[0];
     supervisor->answers = false;
+    supervisor->said = -1;
     fflush(NULL);
     supervisor->worker = fork();
     if (supervisor->worker == 0)
         become_worker(supervisor, parent, ends[1]);
     close(ends[1]);
+    supervisor->thread = (int)syscall(SYS_pidfd_open, supervisor->worker, PIDFD_OF_THREAD);
     return supervisor->worker > 0;
 }
 
@@ -150,12 +157,15 @@ static void end(struct supervisor *supervisor)
 /* False: the worker has closed its descriptors. */
 static bool hear(struct supervisor *supervisor)
 {
-    char word;
-    ssize_t got = recv(supervisor->control, &word, 1, MSG_DONTWAIT);
+    char said[2] = {0}, word;
+    ssize_t got = recv(supervisor->control, said, sizeof said, MSG_DONTWAIT);
     if (got < 0)
         return errno == EAGAIN || errno == EINTR;
     if (got == 0)
         return false;
+    word = said[0];
+    if (word == SAY_ENDS)
+        supervisor->said = said[1];
     if (word == SAY_ATTACH)
         attach(supervisor);
     supervisor->answers |= word == SAY_ANSWERS;
@@ -184,7 +194,7 @@ static void take_signals(struct supervisor *supervisor)
             end(supervisor);
 }
 
-/* The wait status; one that the kernel still holds was killed. */
+/* The wait status; one that the kernel still holds was killed, or has said how it ends. */
 static int reap(struct supervisor *supervisor)
 {
     const struct timespec step = {.tv_nsec = 1000000};
@@ -197,19 +207,24 @@ static int reap(struct supervisor *supervisor)
     }
     if (!reaped)
         kill(supervisor->worker, SIGKILL);
-    return reaped > 0 ? status : SIGKILL;
+    if (reaped > 0)
+        return status;
+    return supervisor->said >= 0 ? supervisor->said << 8 : SIGKILL;
 }
 
 static int wait_for_worker(struct supervisor *supervisor)
 {
     struct pollfd fds[] = {{.fd = supervisor->signals, .events = POLLIN},
-                           {.fd = supervisor->control, .events = POLLIN}};
+                           {.fd = supervisor->control, .events = POLLIN},
+                           {.fd = supervisor->thread, .events = POLLIN}};
     do {
         take_signals(supervisor);
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 3, -1) < 0 && errno != EINTR)
             break;
-    } while (hear(supervisor));
+    } while (hear(supervisor) && !(fds[2].revents & POLLIN));
     close(supervisor->control);
+    if (supervisor->thread >= 0)
+        close(supervisor->thread);
     return reap(supervisor);
 }
 

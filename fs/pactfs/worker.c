@@ -103,16 +103,16 @@ static bool say_answers(const struct options *options, bool again)
 
 /* --- the replica --- */
 
-/* That of a worker before may be about to end. */
+/* That of a worker that was killed may be about to end. */
 static int start_embedded(struct options *options, struct embedded **embedded, char *text, size_t text_len)
 {
     static char address[256];
     struct timespec wait = {.tv_nsec = BUSY_WAIT_MS * 1000000L};
-    int code, tries = estate_left(options->mount.estate) ? BUSY_TRIES : 1;
+    int code, tries = BUSY_TRIES;
     options->mount.embedded = true;
     options->mount.servers = address;
     while ((code = embedded_start(options->directory, on_failed, NULL, embedded, address, sizeof address,
-                                  &options->mount.keys, text, text_len)) &&
+                                  &options->mount.keys, text, text_len)) == ERR_BUSY &&
            --tries)
         nanosleep(&wait, NULL);
     return code;
@@ -162,5 +162,8 @@ int work(struct options *options, int control)
         mount_stop(mount);
     if (embedded)
         embedded_stop(embedded);
-    return code || failed ? 1 : 0;
+    char end[] = {SAY_ENDS, code || failed};
+    if (send(supervisor, end, sizeof end, MSG_NOSIGNAL) < 0)
+        log_line("the supervisor has gone: %s", strerror(errno));
+    return end[1];
 }

@@ -8,6 +8,7 @@
 enum {
     SAY_ATTACH = 'A',  /* the worker: the tree is there, mount now; answered by the same with the descriptor, or … */
     SAY_NO = 'N',      /* … the supervisor: it cannot be mounted; why has been said */
+    SAY_ENDS = 'E',    /* the worker, with its status as a second byte: it ends by itself */
     SAY_ANSWERS = 'M', /* the worker: the mount answers */
 };
 

@@ -19,10 +19,10 @@ trouble() { # until $1 has ended
     local mnt old pause
     while kill -0 "$1" 2>/dev/null; do
         mnt=${mounts[RANDOM % 5]}
-        kill -STOP "$(mount_pid "$mnt")"
+        kill -STOP "$(worker_of "$(mount_pid "$mnt")")"
         printf -v pause '0.%03d' $((RANDOM % 800 + 100))
         sleep "$pause" # how long it stands still
-        kill -CONT "$(mount_pid "$mnt")"
+        kill -CONT "$(worker_of "$(mount_pid "$mnt")")"
         stops=$((stops + 1))
         sleep 1.5 # so that there are turns in between
         ((stops % 3 == 0)) || continue

@@ -74,7 +74,7 @@ start_mount "$b"
 mkdir "$a"
 setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=3s || fail "the mount does not start"
 daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=3s")
-trap 'end_knockers; kill -CONT "$daemon"; kill -9 "$daemon"; umount -l "$a"; cleanup' EXIT
+trap 'end_knockers; kill -CONT "$(worker_of "$daemon")"; kill -9 "$daemon"; umount -l "$a"; cleanup' EXIT
 
 echo "# expired"
 start_holders
@@ -84,9 +84,9 @@ cp "$WORK/calls" "$WORK/each.calls"
 eventually test -s "$WORK/each" || fail "the holder does not start"
 check "holders are counted" eval '(($(value "$a" holders) >= 4 && $(value "$a" fenced) == 0))'
 before=$(value "$a" session)
-kill -STOP "$daemon"
+kill -STOP "$(worker_of "$daemon")"
 check "it expires: all that was held is free" eventually eval '[[ ! -e $b/owned && ! -e $b/made && ! -e $b/parents && ! -e $b/holds ]]'
-kill -CONT "$daemon"
+kill -CONT "$(worker_of "$daemon")"
 check "a new session begins by itself" eventually another "$before"
 fenced_are
 echo go >"$WORK/each.pipe"
@@ -144,9 +144,9 @@ fenced() { sed -n 's/^fenced //p' "$2/.pact/session"; }
 until [[ $(fenced "$@") == 0 ]]; do sleep 0.05; done
 bash -c 'mkdir "$1/{owner=$$}contained" && exec sleep 1000' _ "$2" &
 until [[ -d $2/contained ]]; do sleep 0.05; done
-kill -STOP $daemon
+kill -STOP "$(worker_of "$daemon")"
 while [[ -e $3/contained ]]; do sleep 0.05; done
-kill -CONT $daemon
+kill -CONT "$(worker_of "$daemon")"
 until [[ $(fenced "$@") != 0 ]]; do sleep 0.05; done
 until grep -q '^state connected$' "$2/.pact/session"; do sleep 0.05; done
 "$PACT_TESTS/op" mkdir "$2/group" >"$4.group"

@@ -82,7 +82,7 @@ pass "beyond the limit: who follows $(wc -l <"$WORK/events") events knows all na
 
 # The mount sleeps while so much is written that the replica purges its log: it gets a snapshot.
 watch_three
-kill -STOP "$(mount_pid "$B")"
+kill -STOP "$(worker_of "$(mount_pid "$B")")"
 head -c 1000000 /dev/zero >"$WORK/much"
 for ((i = 0; i < 4; i++)); do cp "$WORK/much" "$A/2/much"; done # as much as is on the way already
 change mix 100 "$A/2"
@@ -97,7 +97,7 @@ for ((i = 0; i < 1000; i++)); do
     cp "$WORK/much" "$A/2/much"
 done
 [[ ! -e $oldest ]] || fail "the replica purges nothing after $i MB"
-kill -CONT "$(mount_pid "$B")"
+kill -CONT "$(worker_of "$(mount_pid "$B")")"
 all_announced
 end_watch
 grep -q ' x0$' "$WORK/events" && fail "it got no snapshot: what came and went is reported"

@@ -103,7 +103,7 @@ local_mkdir=$!
 in_flight() { grep -q '^in_flight 1$' "$B/.pact/session"; }
 eventually in_flight || fail "the local mkdir is not in flight"
 release
-ghost_waits() { grep -lq filename_create /proc/"$(mount_pid "$B")"/task/*/wchan; }
+ghost_waits() { grep -lq filename_create /proc/"$(worker_of "$(mount_pid "$B")")"/task/*/wchan; }
 eventually ghost_waits || fail "no ghost waits for the directory"
 kill_hard "$(mount_pid "$B")"
 eventually not kill -0 "$local_mkdir" || fail "the local mkdir hangs"

@@ -12,7 +12,8 @@
 #   ctl ARGUMENT...                 pactctl on $SERVERS; status_of I, role I: what replica I says, and of itself
 #   same_digests, all_follow        of all replicas
 #   leader, leader_now              who leads: waited for, or at this moment if anybody does; replica_of MNT: whom a mount is attached to
-#   kill_hard PID, mount_pid MNT
+#   kill_hard PID, mount_pid MNT    mount_pid is the supervisor's: with it the mount dies
+#   worker_of PID                   of a supervisor: who serves the mount, and comes again; what stops a mount for a while stops that
 #   check NAME COMMAND...           counts; prints what the command said if it fails
 #   pass TEXT, fail TEXT            one check by hand; `fail` ends the test
 #   eventually COMMAND...           succeeds within $PATIENCE s: a minute, as the machine may stand still at times
@@ -280,6 +281,7 @@ start_embedded() {
 }
 
 mount_pid() { echo "${MOUNT_PIDS[$1]}"; }
+worker_of() { pgrep -x -P "$1" pactfs-worker; }
 
 stop_mount() {
     umount "$1" || fail "cannot unmount $1"

@@ -67,7 +67,7 @@ for ((round = 1; round <= rounds; round++)); do
     eventually mountpoint -q "$WORK/s$L"
     put "old $round"
     sync "$WORK/s$L" "$WORK/l$L" || fail "the mounts of the leader do not answer"
-    asleep=("$(mount_pid "$WORK/l$L")" "$(mount_pid "$WORK/s$L")" "${REPLICA_PIDS[L]}")
+    asleep=("$(worker_of "$(mount_pid "$WORK/l$L")")" "$(worker_of "$(mount_pid "$WORK/s$L")")" "${REPLICA_PIDS[L]}")
     ((round % 2)) || asleep=("${asleep[2]}" "${asleep[0]}" "${asleep[1]}")
     kill -STOP "${asleep[@]}"
     for pid in "${asleep[@]}"; do eventually stopped "$pid"; done

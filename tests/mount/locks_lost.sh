@@ -124,11 +124,11 @@ eventually lines 1 waits
 hold_flock here "$m1/l2"
 eventually lines 2 waits
 before=$(token "$m3/data")
-kill -STOP "$daemon"
+kill -STOP "$(worker_of "$daemon")"
 check "another host gets the lock when the session is over" flock -w 60 "$m2/data" sh -c "getfattr --absolute-names --only-values -n user.pact.lock_zxid $m2/data >$WORK/after; echo theirs >$m2/data"
 check "with a larger token" test "$(<"$WORK/after")" -gt "$before"
 check "its waiter, too" eventually got there
-kill -CONT "$daemon"
+kill -CONT "$(worker_of "$daemon")"
 check "whoever waited on the silent host is told: ESTALE" eventually grep -q 'Stale file handle' "$WORK/here"
 check "the former holder cannot write" holder 'Stale file handle' write
 check "nor lock again" holder 'Stale file handle' lock

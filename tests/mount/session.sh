@@ -43,9 +43,9 @@ holder() {
 check "files are open, with staged writes" holder OK :
 before=$(session)
 
-kill -STOP "$daemon" # as a host that went silent
+kill -STOP "$(worker_of "$daemon")" # as a host that went silent
 check "the session expires" eventually not test -e "$b/here"
-kill -CONT "$daemon"
+kill -CONT "$(worker_of "$daemon")"
 check "a new one begins by itself" eventually other_session "$before"
 check "and can write" eventually answers OK mkdir "$a/again"
 

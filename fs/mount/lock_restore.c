@@ -1,0 +1,75 @@
+/* What a worker that was killed held: the tree has the locks of its session; the claims and waits are made from that.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "fs/mount/lock_internal.h"
+
+enum { RESTORED_KEEP_MS = 1000 }; /* until a call that waited must have been sent again */
+
+struct found {
+    struct lock_info *list;
+    size_t count;
+};
+
+static void find_of_znode(const struct state *state, uint64_t session, uint64_t id, struct found *found)
+{
+    struct lock_info info;
+    for (size_t i = 0; state_lock_at(state, id, i, &info); i++) {
+        if (info.session != session)
+            continue;
+        found->list = realloc(found->list, (found->count + 1) * sizeof *found->list);
+        assert(found->list);
+        found->list[found->count++] = info;
+    }
+}
+
+static struct found find_all(struct mount *mount)
+{
+    struct found found = {0};
+    uint64_t id = 0, session = atomic_load(&mount->own_session);
+    const struct state *state = client_lock(mount->client);
+    while (state_next_locked(state, &id))
+        find_of_znode(state, session, id, &found);
+    client_unlock(mount->client);
+    return found;
+}
+
+static struct op_lock op_of(const struct lock_info *info)
+{
+    return (struct op_lock){.id = info->id,
+                            .space = info->space,
+                            .exclusive = info->exclusive,
+                            .wait = info->waiting,
+                            .owner = info->owner,
+                            .handle = info->handle,
+                            .start = info->start,
+                            .end = info->end,
+                            .pid = info->pid};
+}
+
+static void restore(struct locks *locks, const struct lock_info *info)
+{
+    struct handle *handle = handle_lock(locks->mount, info->handle);
+    struct op_lock op = op_of(info);
+    if (!handle) { /* it was closed */
+        struct op_unlock all = {.id = info->id, .scope = UNLOCK_HANDLE, .handle = info->handle};
+        lock_give_up(locks, &all, NULL, NULL, ERR_OK);
+        return;
+    }
+    pthread_mutex_lock(&locks->mutex);
+    if (info->waiting)
+        wait_restore(locks, handle, &op, info->lock, locks_now_ms() + RESTORED_KEEP_MS);
+    else
+        claim_set(locks, claim_get(lock_node_get(locks, info->id), handle, &op), true);
+    pthread_mutex_unlock(&locks->mutex);
+    handle_unlock(handle);
+}
+
+void locks_restore(struct locks *locks)
+{
+    struct found found = find_all(locks->mount);
+    for (size_t i = 0; i < found.count; i++)
+        restore(locks, &found.list[i]);
+    free(found.list);
+}
