@@ -317,7 +317,7 @@ static int find_root(struct serving *serving, char *text, size_t text_len)
 static int await_init(struct serving *serving, char *text, size_t text_len)
 {
     struct mount *mount = &serving->mount;
-    if (!estate_left(mount->estate)) {
+    if (!mount->resumed) {
         struct timespec look = {.tv_nsec = WAKE_MS * 100000L};
         for (int i = 0; i < INIT_LOOKS && !estate_left(mount->estate); i++)
             nanosleep(&look, NULL);
