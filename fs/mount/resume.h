@@ -22,6 +22,8 @@ ssize_t resume_receive(int fd, void *at, size_t len, void *mount);
 /* Before the loop: what was left by the worker before is taken over. */
 void resume_calls(struct mount *mount); /* the client is ready, and nothing is submitted yet */
 int resume_init(struct mount *mount);   /* INIT, as it came to the first worker: ERR_OK or IO */
-int resume_resend(struct mount *mount); /* asks the kernel for the calls: ERR_OK or IO */
+/* Asks the kernel for the calls that the worker before had taken; before this one takes any. If it is unmounted, that
+ * shows soon enough. */
+void resume_resend(struct mount *mount);
 
 #endif

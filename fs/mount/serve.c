@@ -336,6 +336,8 @@ static int start_loop(struct serving *serving, char *text, size_t text_len)
     struct sigaction wake = {.sa_handler = on_wake};
     struct ghosts *ghosts;
     sigaction(SIGUSR2, &wake, NULL);
+    if (mount->resumed)
+        resume_resend(mount); /* before the first call is taken: it would be sent again, too */
     if (pthread_create(&serving->loop, NULL, run_loop, serving)) {
         snprintf(text, text_len, "cannot start a thread");
         return ERR_TOO_MANY;
@@ -344,8 +346,6 @@ static int start_loop(struct serving *serving, char *text, size_t text_len)
     int code = await_init(serving, text, text_len);
     if (code)
         return code;
-    if (mount->resumed && resume_resend(mount))
-        return ERR_OK; /* unmounted meanwhile: the loop ends */
     code = ghosts_start(mount, &ghosts);
     if (code)
         snprintf(text, text_len, "cannot start announcing changes at %s", mount->mountpoint);

@@ -1,8 +1,9 @@
-/* crash_writer DIR LOGS WRITERS [away] - load for crash.sh: writers that note every outcome outside the mount
- * (crash.h).
+/* crash_writer DIR LOGS WRITERS [away | worker] - load for crash.sh and supervisor.sh: writers that note every outcome
+ * outside the mount (crash.h).
  *
  * Runs until SIGTERM, then finishes the calls under way. With `away` the mount itself may vanish and come back: errors
- * of a missing mount then mean "not known". Exit 1 if any call failed in a way it may not. */
+ * of a missing mount then mean "not known". With `worker` its worker may be killed: ESTALE, of a file that is being
+ * written, then means that it was certainly not done. Exit 1 if any call failed in a way it may not. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +22,7 @@ struct writer {
     const char *dir;
     int number, log;
     bool away;           /* the mount may go away */
+    bool worker;         /* its worker may be killed */
     char last[STEPS];    /* the outcome of each kind's last step */
     bool fault;          /* some outcome was '!' */
     char path[PATH_MAX]; /* of the step under way */
@@ -116,9 +118,10 @@ static bool possible(const struct writer *writer, enum step step)
 }
 
 /* What a failed call says of the operation. A missing mount shows as ENOTCONN, or as ENOENT once it is unmounted. */
-static char outcome_of(const struct writer *writer, int error)
+static char outcome_of(const struct writer *writer, enum step step, int error)
 {
-    if (error == EROFS)
+    bool writes = step == STEP_CREATE || step == STEP_REPLACE || step == STEP_APPEND;
+    if (error == EROFS || (writer->worker && writes && error == ESTALE))
         return '-';
     if (error == ETIMEDOUT)
         return '?';
@@ -152,7 +155,7 @@ static int run_writer(struct writer *writer, const char *logs)
         if (!possible(writer, step))
             continue;
         int error = carry_out(writer, step, k) == 0 ? 0 : errno;
-        writer->last[step] = error == 0 ? '+' : outcome_of(writer, error);
+        writer->last[step] = error == 0 ? '+' : outcome_of(writer, step, error);
         note(writer, k, writer->last[step], error);
         if (error != 0)
             usleep(10000); /* a mount that is away fails at once: no need to fill the log */
@@ -163,7 +166,7 @@ static int run_writer(struct writer *writer, const char *logs)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fprintf(stderr, "usage: crash_writer DIR LOGS WRITERS [away]\n");
+        fprintf(stderr, "usage: crash_writer DIR LOGS WRITERS [away | worker]\n");
         return 2;
     }
     struct sigaction action = {.sa_handler = stop, .sa_flags = SA_RESTART};
@@ -173,7 +176,8 @@ int main(int argc, char **argv)
     if (writers < 1 || writers > WRITERS_MAX)
         return 2;
     for (int i = 0; i < writers; i++) {
-        struct writer writer = {.dir = argv[1], .number = i, .away = argc > 4};
+        struct writer writer = {.dir = argv[1], .number = i, .away = argc > 4 && !strcmp(argv[4], "away"),
+                                .worker = argc > 4 && !strcmp(argv[4], "worker")};
         children[i] = fork();
         if (children[i] == 0)
             _exit(run_writer(&writer, argv[2]));

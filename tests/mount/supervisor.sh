@@ -1,0 +1,159 @@
+#!/bin/bash
+# A mount outlives the process that serves it. Its worker is killed again and again under load (200 times with PACT_SOAK): it
+# serves again within a second, each call that was under way is completed, exactly once, and open files, locks, working
+# directories and watches are what they were; what others changed meanwhile is announced. The supervisor is killed: the
+# mount is dead, says so, and nothing shows below it.
+. "$(dirname "$0")/lib.sh"
+
+kills=$(repeated 200) writers=8 slowest=0 total=0 limit_ms=$(limit 1000 20000)
+a=$WORK/a b=$WORK/b logs=$WORK/logs
+
+now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
+kill_worker() {
+    worker=$(worker_of "$(mount_pid "$a")")
+    kill -9 "$worker"
+}
+# Another than the one that was killed serves.
+replaced() { now=$(worker_of "$(mount_pid "$a")") && [[ $now && $now != "$worker" ]]; }
+
+start_pactd
+mkdir -p "$a" "$logs" "$WORK/conn"
+echo 'below the mount' >"$a/below"
+start_mount "$a"
+start_mount "$b"
+mount -t fusectl none "$WORK/conn" || fail "the connections cannot be looked at"
+trap 'umount "$WORK/conn"; cleanup' EXIT
+waiting=$WORK/conn/$(mountpoint -d "$a" | cut -d: -f2)/waiting
+for ((i = 0; i < writers; i++)); do mkdir -p "$a/load/$i"; done
+mkdir "$a/load/queue" "$a/kept" "$a/kept/deep"
+echo kept >"$a/kept/file"
+: >"$a/kept/locked"
+
+echo "# what must stay"
+exec 5<"$a/kept/file" 6<"$a/kept/locked" 7<"$a/kept"
+flock -x 6
+cd "$a/kept/deep" || fail "cd"
+inotifywait -m -q -e create,moved_to,modify,delete --format '%e %f' "$a/kept" >"$WORK/events" 2>"$WORK/watch.log" &
+watcher=$!
+rm -f "$WORK/go"
+bash -c 'echo hello >"$1/owned-{owner=$$}"; exec sleep 1000' _ "$a" &
+owner=$!
+bash -c 'cd "$1"; until [[ -e $2/stop ]]; do [[ $(<file) == kept ]] || { echo "read: $(<file)"; exit 1; }; done' _ "$a/kept" "$WORK" &
+reader=$!
+eventually test -e "$a/owned-" || fail "the owned file is not made"
+established() { touch "$b/kept/probe" && sync "$a" && grep -q probe "$WORK/events"; }
+eventually established || fail "the watch is not there"
+rm "$b/kept/probe"
+
+echo "# $kills kills under load"
+"$PACT_TESTS/crash_writer" "$a/load" "$logs" $writers worker &
+load=$!
+steps() { cat "$logs"/* 2>/dev/null | wc -l; }
+eventually eval '(($(steps) > 100))'
+for ((i = 1; i <= kills; i++)); do
+    sleep "0.0$((RANDOM % 100))" # any moment will do
+    begun=$(now_ms)
+    kill_worker
+    echo changed >"$b/kept/during-$i"
+    mkdir "$a/probe" || fail "kill $i: a call of our own fails"
+    took=$(($(now_ms) - begun))
+    rmdir "$a/probe" || fail "kill $i: rmdir"
+    ((took <= limit_ms)) || fail "kill $i: served again only after $took ms"
+    ((took <= slowest)) || slowest=$took
+    total=$((total + took))
+    kill -0 "$load" 2>/dev/null || fail "kill $i: the load has ended"
+    before=$(steps)
+    eventually eval '(($(steps) > before + writers))' || fail "kill $i: the load stands still"
+done
+kill "$load"
+wait "$load" || fail "a call failed as it may not"
+line=$("$PACT_TESTS/crash_check" "$a/load" "$logs" $writers) || fail "$line"
+pass "$kills kills: served again after $((total / kills)) ms, at most $slowest; $line"
+
+echo "# what has stayed"
+check "an open file" test "$(cat <&5)" == kept
+check "an open directory" test -e /proc/self/fd/7/file
+check "the working directory" test "$(cd .. && cat file)" == kept
+check "a lock" not flock -n "$b/kept/locked" true
+flock -u 6
+sync "$b"
+check "until it is given up" eventually flock -n "$b/kept/locked" true
+check "the watch has seen each file that others made" eventually eval '(($(grep -o "during-[0-9]*" "$WORK/events" | sort -u | wc -l) == kills))'
+check "what hangs on a process" test -e "$b/owned-"
+kill -9 $owner
+check "and goes with it" eventually not test -e "$b/owned-"
+: >"$WORK/stop"
+check "a reader has read nothing else all the time" wait $reader
+check "nothing waits" eventually eval '[[ $(<"$waiting") == 0 ]]'
+check "nobody is stuck" eventually eval '! ps -e -o state=,comm= | grep -E "^D.*(pactfs|crash_writer)"'
+check "one session was enough" test "$(grep -c "session .*: opened" "$WORK/pactd.log")" == 2
+
+echo "# what changed while nobody served"
+echo x >"$a/kept/gone"
+echo x >"$a/kept/old"
+cat "$a/kept/gone" "$a/kept/old" >/dev/null
+sync "$b"
+: >"$WORK/events"
+kill -STOP "$(mount_pid "$a")" # no other is started before we say so
+kill_worker
+rm "$b/kept/gone"
+mv "$b/kept/old" "$b/kept/new"
+echo more >>"$b/kept/file"
+mkdir "$b/kept/made"
+kill -CONT "$(mount_pid "$a")"
+eventually replaced
+for event in 'DELETE gone' 'MOVED_TO new' 'MODIFY file' 'CREATE,ISDIR made'; do
+    check "$event" eventually grep -qx "$event" "$WORK/events"
+done
+kill $watcher
+
+echo "# a writer that had not closed"
+exec 8>"$a/kept/half"
+echo half >&8
+kill_worker
+eventually replaced
+check "what it wrote is lost, and it is told" not sh -c 'echo more >&8'
+exec 8>&-
+check "and there is no such file" not test -e "$b/kept/half"
+
+echo "# crashes"
+cd /
+exec 5<&- 6<&- 7<&-
+for ((i = 0; i < 4; i++)); do
+    worker=$(worker_of "$(mount_pid "$a")")
+    kill -SEGV "$worker"
+    eventually replaced || fail "crash $i: no other comes"
+    test -d "$a/kept" || fail "crash $i: it does not serve"
+done
+kill -SEGV "$(worker_of "$(mount_pid "$a")")"
+wait "$(mount_pid "$a")"
+check "five crashes within ten seconds end the mount with status 1" test $? == 1
+check "which is said" grep -q '5 crashes within 10 s: the mount has ended' "$a.log"
+
+echo "# the supervisor is killed"
+unset "MOUNT_PIDS[$a]"
+start_mount "$a"
+check "a dead mount is mounted over" test -d "$a/kept"
+exec 5<"$a/kept/file"
+worker=$(worker_of "$(mount_pid "$a")")
+kill_hard "$(mount_pid "$a")"
+check "the worker ends with it" eventually not kill -0 "$worker"
+check "the mount is not connected" eval 'ls "$a" 2>&1 | grep -q "Transport endpoint is not connected"'
+check "nor can anything be written there" not touch "$a/below-too"
+exec 5<&-
+umount "$a"
+check "below, nothing was" test "$(ls "$a")" == below
+unset "MOUNT_PIDS[$a]"
+
+echo "# embedded"
+stop_mount "$b"
+stop_pactd
+start_embedded "$a"
+mkdir "$a/embedded"
+for ((i = 0; i < 3; i++)); do
+    kill_worker
+    mkdir "$a/embedded/$i" || fail "embedded: a call of our own fails"
+done
+check "an embedded replica comes back with the worker" test "$(ls "$a/embedded" | wc -l)" == 3
+stop_mount "$a"
+finish
