@@ -176,7 +176,9 @@ int main(int argc, char **argv)
     if (writers < 1 || writers > WRITERS_MAX)
         return 2;
     for (int i = 0; i < writers; i++) {
-        struct writer writer = {.dir = argv[1], .number = i, .away = argc > 4 && !strcmp(argv[4], "away"),
+        struct writer writer = {.dir = argv[1],
+                                .number = i,
+                                .away = argc > 4 && !strcmp(argv[4], "away"),
                                 .worker = argc > 4 && !strcmp(argv[4], "worker")};
         children[i] = fork();
         if (children[i] == 0)
