@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,13 +25,24 @@ static int complain(const char *text)
 
 /* --- the mountpoint --- */
 
+/* Without root only the setuid fusermount3 may. */
+static void detach_dead(const char *path)
+{
+    char *arguments[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)path, NULL};
+    pid_t child;
+    if (geteuid() == 0)
+        umount2(path, MNT_DETACH);
+    else if (!posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ))
+        waitpid(child, NULL, 0);
+}
+
 /* The absolute path of an existing directory; a mount there whose daemon has died is detached first. */
 static const char *find_mountpoint(const char *given)
 {
     static char path[PATH_MAX];
     struct stat stat_of;
     if (stat(given, &stat_of) && (errno == ENOTCONN || errno == ECONNABORTED))
-        umount2(given, MNT_DETACH);
+        detach_dead(given);
     if (!realpath(given, path) || stat(path, &stat_of)) {
         fprintf(stderr, "pactfs: %s: %s\n", given, strerror(errno));
         return NULL;

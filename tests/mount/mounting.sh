@@ -1,0 +1,122 @@
+#!/bin/bash
+# Mounting, unmounting, and everything around: lazily, twice, over something, with mounts inside, without root, in
+# namespaces that share the mount or do not.
+# In a namespace of its own, where everybody may open /dev/fuse, as udev would have it.
+[[ ${PACT_OWN_NAMESPACE:-} ]] || exec env PACT_OWN_NAMESPACE=1 unshare -m --propagation private bash "$0"
+. "$(dirname "$0")/lib.sh"
+mknod -m 666 "$WORK/fuse" c 10 229 && mount --bind "$WORK/fuse" /dev/fuse || fail "/dev/fuse"
+
+a=$WORK/a mnt=$WORK/mnt pactfs=$PACT_BIN/pactfs
+# supervisors of mounts at a place
+runs_at() { pgrep -f -x -- "$pactfs .* $1( .*)?" >/dev/null; }
+
+chmod 755 "$WORK"
+start_pactd
+start_mount "$a"
+echo content >"$a/file"
+mkdir "$a/dir"
+
+echo "# umount"
+start_mount "$mnt"
+exec 5<"$mnt/file"
+check "a mount in use is busy" not umount "$mnt"
+umount -l "$mnt"
+check "unmounted lazily, it is out of sight" not mountpoint -q "$mnt"
+check "what is open goes on" test "$(cat <&5)" == content
+kill -0 "$(mount_pid "$mnt")" || fail "it has ended while it was in use"
+exec 5<&-
+ended "$(mount_pid "$mnt")" "with the last descriptor the mount"
+unset "MOUNT_PIDS[$mnt]"
+pass "and it ends with the last one"
+
+echo "# on top"
+mkdir -p "$mnt"
+echo below >"$mnt/below"
+start_mount "$mnt"
+check "over a directory that is not empty: what was there is hidden" test -e "$mnt/file" -a ! -e "$mnt/below"
+first=$(mount_pid "$mnt")
+check "another on top of it" "$pactfs" "$SERVERS" "$mnt" -o op_timeout=9s
+check "both are mounted" test "$(grep -c " $mnt fuse.pactfs " /proc/mounts)" == 2
+check "the second answers" mkdir "$mnt/second"
+umount "$mnt"
+check "without it the first does" eventually test -d "$mnt/second"
+MOUNT_PIDS[$mnt]=$first
+stop_mount "$mnt"
+check "below, all is as it was" test "$(ls "$mnt")" == below
+rm "$mnt/below"
+
+echo "# mounts inside"
+start_mount "$mnt"
+mount -t tmpfs none "$mnt/dir" || fail "nothing can be mounted inside"
+echo inside >"$mnt/dir/inside"
+check "a change of another host does not touch it" eval 'touch "$a/dir/outside" && sync "$mnt" && test -e "$mnt/dir/inside" -a ! -e "$mnt/dir/outside"'
+check "the outer one is busy" not umount "$mnt"
+check "a killed worker does not touch it" eval 'kill -9 "$(worker_of "$(mount_pid "$mnt")")"; test -d "$mnt/second" -a -e "$mnt/dir/inside"'
+umount "$mnt/dir" || fail "the inner one cannot be unmounted"
+check "then it shows what is there" test -e "$mnt/dir/outside"
+stop_mount "$mnt"
+
+echo "# namespaces"
+start_mount "$mnt"
+cat >"$WORK/container" <<'END'
+test "$(cat "$1/file")" == content && mkdir "$1/made-$2" && touch "$1/shared-$2"
+END
+for propagation in private slave shared; do
+    check "a mount namespace ($propagation) has the mount" unshare -m --propagation $propagation bash "$WORK/container" "$mnt" $propagation
+    check "and it goes on here" test -d "$mnt/made-$propagation"
+done
+# A namespace that keeps a copy of its own: the mount lives in it.
+mkfifo "$WORK/go"
+unshare -m --propagation private bash -c 'echo there >"$2.there"; read -r <"$2"; cat "$1/file" >"$2.read"; umount "$1"' _ "$mnt" "$WORK/go" &
+container=$!
+eventually test -s "$WORK/go.there"
+umount "$mnt"
+kill -0 "$(mount_pid "$mnt")" || fail "the mount has ended, and a namespace has it still"
+echo >"$WORK/go"
+wait $container
+check "unmounted here, it serves a namespace that has a copy" test "$(<"$WORK/go.read")" == content
+ended "$(mount_pid "$mnt")" "with the last copy the mount"
+unset "MOUNT_PIDS[$mnt]"
+# One that follows us: what is mounted and unmounted here is so there.
+mkdir -p "$WORK/outer"
+mount --bind "$WORK/outer" "$WORK/outer" && mount --make-shared "$WORK/outer" && mkdir "$WORK/outer/mnt"
+rm -f "$WORK/go.there"
+unshare -m --propagation slave bash -c 'echo there >"$2.there"; read -r <"$2"; cat "$1/file" >"$2.read"' _ "$WORK/outer/mnt" "$WORK/go" &
+container=$!
+eventually test -s "$WORK/go.there"
+start_mount "$WORK/outer/mnt"
+echo >"$WORK/go"
+wait $container
+check "a container that was there before sees a mount made later" test "$(<"$WORK/go.read")" == content
+stop_mount "$WORK/outer/mnt"
+umount "$WORK/outer"
+
+echo "# a user namespace"
+check "mounted within, by its root" timeout 60 unshare -Urm bash -c \
+    'mkdir -p "$1" && "$2" "$3" "$1" && test "$(cat "$1/file")" == content && mkdir "$1/userns" && umount "$1"' _ "$mnt" "$pactfs" "$SERVERS"
+check "which the others see" eventually test -d "$a/userns"
+
+echo "# without root"
+home=$WORK/home
+mkdir -m 700 "$home"
+chmod 1777 "$a"
+as_user() { setpriv --reuid 1000 --regid 1000 --clear-groups env HOME="$home" XDG_RUNTIME_DIR="$home" "$@"; }
+mkdir "$home/mnt"
+chown -R 1000:1000 "$home"
+check "fusermount3 mounts" as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt"
+check "it answers its user" as_user sh -c 'mkdir "$1/theirs" && echo x >"$1/theirs/file" && cat "$1/theirs/file"' _ "$home/mnt"
+check "nobody else, not even root" not ls "$home/mnt"
+check "permissions hold" not as_user sh -c 'echo x >"$1/file"' _ "$home/mnt"
+supervisor=$(pgrep -f -x -- "$pactfs $SERVERS $home/mnt")
+[[ ! $supervisor ]] || kill -9 "$(worker_of "$supervisor")"
+check "a killed worker comes back" as_user timeout 60 mkdir "$home/mnt/theirs/again"
+check "its user unmounts it" as_user fusermount3 -u "$home/mnt"
+check "and it ends" eventually not kill -0 "$supervisor"
+check "SIGTERM unmounts as well" eval 'as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && pkill -TERM -f -x -- "$pactfs $SERVERS $home/mnt" && eventually not mountpoint -q "$home/mnt"'
+check "a dead one is mounted over" eval 'as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && pkill -KILL -f -x -- "$pactfs $SERVERS $home/mnt" && sleep 1 &&
+    as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && as_user test -d "$home/mnt/theirs"'
+as_user fusermount3 -u "$home/mnt"
+check "and ends" eventually not runs_at "$home/mnt"
+stop_mount "$a"
+stop_pactd
+finish
