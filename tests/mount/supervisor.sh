@@ -23,6 +23,7 @@ start_mount "$a"
 start_mount "$b"
 mount -t fusectl none "$WORK/conn" || fail "the connections cannot be looked at"
 trap 'umount "$WORK/conn"; cleanup' EXIT
+# shellcheck disable=SC2034  # for `eval`
 waiting=$WORK/conn/$(mountpoint -d "$a" | cut -d: -f2)/waiting
 for ((i = 0; i < writers; i++)); do mkdir -p "$a/load/$i"; done
 mkdir "$a/load/queue" "$a/kept" "$a/kept/deep"
@@ -62,6 +63,7 @@ for ((i = 1; i <= kills; i++)); do
     ((took <= slowest)) || slowest=$took
     total=$((total + took))
     kill -0 "$load" 2>/dev/null || fail "kill $i: the load has ended"
+    # shellcheck disable=SC2034  # for `eval`
     before=$(steps)
     eventually eval '(($(steps) > before + writers))' || fail "kill $i: the load stands still"
 done
