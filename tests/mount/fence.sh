@@ -153,7 +153,8 @@ until grep -q '^state connected$' "$2/.pact/session"; do sleep 0.05; done
 setsid -w "$PACT_TESTS/op" mkdir "$2/other" >"$4.other"
 kill -9 $daemon
 END
-PACT_BIN=$PACT_BIN PACT_TESTS=$PACT_TESTS timeout 60 unshare -pfm --mount-proc --kill-child setsid bash "$WORK/contained" "$SERVERS" "$WORK/c" "$b" "$WORK/said"
+export -f worker_of
+PACT_BIN=$PACT_BIN PACT_TESTS=$PACT_TESTS timeout -s KILL 60 unshare -pfm --mount-proc --kill-child setsid bash "$WORK/contained" "$SERVERS" "$WORK/c" "$b" "$WORK/said"
 check "its group is fenced" grep -qx ESTALE "$WORK/said.group"
 check "but not all that descends from the first" grep -qx OK "$WORK/said.other"
 
