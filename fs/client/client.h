@@ -25,6 +25,13 @@ enum client_state {
 
 struct client_events {
     void *arg;
+    /* Around the moment at which the tree changes, for those who cache what it says: `changing` before an entry is
+     * applied or a snapshot takes the tree's place, then `changed` with what changed (NULL: nothing) or `replaced`. In
+     * the client thread, no lock held; others read the old tree before and the new one after. Must wait for nothing
+     * that a reader of the tree could hold up by waiting for these. */
+    void (*changing)(void *arg);
+    void (*changed)(void *arg, const struct changes *changes);
+    void (*replaced)(void *arg);
     /* What an entry changed, after the tree shows it and before the results of own requests in it are delivered. In
      * the client thread, without any lock held. `changes` is borrowed. Must not wait. */
     void (*changes)(void *arg, const struct changes *changes);

@@ -135,13 +135,26 @@ static void broken(struct client *client, int code)
     finish_call(client);
 }
 
+static int apply_entry(struct client *client, struct bytes encoded, struct entry *entry, struct result *result,
+                       bool *known)
+{
+    const struct client_events *events = &client->events;
+    *known = false;
+    if (events->changing != NULL)
+        events->changing(events->arg);
+    int code = tree_apply(&client->tree, encoded, entry, result, &client->changes, known);
+    if (events->changed != NULL)
+        events->changed(events->arg, code == ERR_OK && !*known ? &client->changes : NULL);
+    return code;
+}
+
 static void apply_entries(struct client *client, const struct message_entries *entries)
 {
     for (size_t i = 0; i < entries->count; i++) {
         struct entry entry;
         struct result result;
         bool known;
-        int code = tree_apply(&client->tree, entries->list[i], &entry, &result, &client->changes, &known);
+        int code = apply_entry(client, entries->list[i], &entry, &result, &known);
         if (code != ERR_OK) {
             broken(client, code);
             return;
@@ -169,7 +182,11 @@ static void load_chunk(struct client *client, struct bytes chunk)
 static void load_end(struct client *client)
 {
     struct state *before;
+    if (client->events.changing != NULL)
+        client->events.changing(client->events.arg);
     int code = tree_load_end(&client->tree, &before);
+    if (client->events.replaced != NULL)
+        client->events.replaced(client->events.arg);
     if (code != ERR_OK) {
         broken(client, code);
         return;

@@ -264,7 +264,7 @@ int control_attr(struct mount *mount, fuse_ino_t ino, struct stat *attr)
 
 void control_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t ino)
 {
-    struct fuse_entry_param entry = {.ino = ino, .attr_timeout = ATTR_TIMEOUT_S};
+    struct fuse_entry_param entry = {.ino = ino};
     int code = control_attr(mount, ino, &entry.attr);
     if (code)
         reply_code(req, code);

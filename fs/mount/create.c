@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/control.h"
 #include "fs/mount/inode.h"
@@ -85,6 +86,7 @@ static int prepare(fuse_req_t req, fuse_ino_t parent, const char *name, struct m
     };
     const char *final = making->name.any ? making->name.name : name;
     create->at = (struct where){znode_of(mount, parent), {final, strlen(final)}};
+    cache_set_busy(mount->cache, create->at.id);
     making->owning.makes = true;
     code = inherit(req, create->at.id, making, create);
     return code ? code : owner_find(req, &making->name.tokens, &making->owning);
@@ -114,7 +116,7 @@ static void finish_make(struct call *call, const struct result *result)
     look_at_made(call, result);
     if (call->name)
         templates_add(call->mount->templates, call->parent, call->name, fuse_req_ctx(call->req)->pid, result->id);
-    reply_entry(call->req, &call->stat);
+    reply_entry(call->req, &call->stat, 0, 0);
     announce(call, result);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/handle.h"
 #include "fs/mount/inode.h"
@@ -181,7 +182,9 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struc
     }
     if (!offset || !handle->listing) {
         listing_free(handle->listing);
+        cache_begin_read(mount->cache);
         handle->listing = list(mount, ino);
+        cache_end_read(mount->cache);
     }
     char *buffer = malloc(size);
     assert(buffer);

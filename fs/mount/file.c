@@ -224,6 +224,15 @@ static bool staged_by(struct files *files, fuse_ino_t ino, pid_t tgid, uint64_t 
     return any;
 }
 
+bool files_in_flux(struct files *files, fuse_ino_t ino)
+{
+    pthread_mutex_lock(&files->lock);
+    const struct file *file = find(files, ino);
+    bool flux = file && (file->staged || file->closing);
+    pthread_mutex_unlock(&files->lock);
+    return flux;
+}
+
 bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size)
 {
     pthread_mutex_lock(&files->lock);

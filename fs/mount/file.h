@@ -55,6 +55,8 @@ void files_set_last(struct files *files, struct file *file, struct data *last);
 
 /* Notes that a handle has staged writes, and its size by them; or that it has none. */
 void files_stage(struct files *files, struct handle *handle, bool staged, uint64_t size);
+/* Whether a file's attributes are about to change from here: somebody has staged writes, or commits them. */
+bool files_in_flux(struct files *files, fuse_ino_t ino);
 /* The size of a file as the thread group of `tid` has staged it. False: it has staged nothing there. */
 bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size);
 

@@ -238,7 +238,7 @@ void ghost_rename(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const 
 void ghost_getattr(struct mount *mount, fuse_req_t req, fuse_ino_t ino)
 {
     struct stat attr;
-    if (lookup_attr(mount, req, ino, &attr)) {
+    if (lookup_attr(mount, req, ino, &attr, NULL)) {
         struct node_stat stat = {.id = ino, .kind = KIND_DIRECTORY, .mode = 0700};
         inode_attr(mount, &stat, &attr);
     }
@@ -249,7 +249,7 @@ void ghost_setattr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct f
 {
     struct stat attr;
     (void)fi;
-    if (lookup_attr(mount, req, ino, &attr))
+    if (lookup_attr(mount, req, ino, &attr, NULL))
         fuse_reply_err(req, ESTALE);
     else
         fuse_reply_attr(req, &attr, 0);

@@ -15,7 +15,9 @@ struct inode {
     uint64_t lookups; /* what the kernel owes in FORGETs */
     bool seen;        /* by others than ghosts */
     bool inherited;   /* a worker before had it looked up: the kernel owes more than `lookups` */
-    bool paged;
+    bool paged, attr_cached, doubted;
+    uint64_t named;   /* the value of inodes.names when its name was cached; 0: it was not */
+    uint64_t busy_ms; /* a directory: see inodes_set_busy */
     mode_t mode; /* 0: nothing told yet */
     uid_t uid;
     gid_t gid;
@@ -29,6 +31,7 @@ struct inodes {
     struct estate *estate;
     bool inherits; /* from a worker before */
     struct inode *table;
+    uint64_t names; /* raised when all names are forgotten */
 };
 
 struct inodes *inodes_new(struct estate *estate)
@@ -39,6 +42,7 @@ struct inodes *inodes_new(struct estate *estate)
     pthread_mutex_init(&inodes->lock, NULL);
     inodes->estate = estate;
     inodes->inherits = estate_left(estate);
+    inodes->names = 1;
     return inodes;
 }
 
@@ -182,6 +186,108 @@ bool inodes_known(struct inodes *inodes, uint64_t id)
     bool known = inode ? inode->seen : is_left(inodes, id);
     pthread_mutex_unlock(&inodes->lock);
     return known;
+}
+
+/* --- what the kernel may have cached --- */
+
+void inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    if (inode) {
+        inode->attr_cached |= attr;
+        inode->named = name ? inodes->names : inode->named;
+        inode->doubted &= !name;
+    }
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_take_attr(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    bool cached = inode && inode->attr_cached;
+    if (cached)
+        inode->attr_cached = false;
+    pthread_mutex_unlock(&inodes->lock);
+    return cached;
+}
+
+uint64_t *inodes_take_attrs(struct inodes *inodes, size_t *count)
+{
+    pthread_mutex_lock(&inodes->lock);
+    uint64_t *ids = calloc(HASH_COUNT(inodes->table) + 1, sizeof *ids);
+    struct inode *inode, *next;
+    assert(ids);
+    *count = 0;
+    HASH_ITER(hh, inodes->table, inode, next)
+    {
+        if (inode->attr_cached)
+            ids[(*count)++] = inode->id;
+        inode->attr_cached = false;
+    }
+    pthread_mutex_unlock(&inodes->lock);
+    return ids;
+}
+
+static bool has_name(const struct inodes *inodes, const struct inode *inode)
+{
+    return inode && inode->named == inodes->names;
+}
+
+bool inodes_has_name(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    bool cached = has_name(inodes, find(inodes, id));
+    pthread_mutex_unlock(&inodes->lock);
+    return cached;
+}
+
+bool inodes_take_name(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    bool cached = has_name(inodes, inode);
+    if (cached)
+        inode->named = 0;
+    pthread_mutex_unlock(&inodes->lock);
+    return cached;
+}
+
+bool inodes_doubt_name(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    bool anew = has_name(inodes, inode) && !inode->doubted;
+    if (anew)
+        inode->doubted = true;
+    pthread_mutex_unlock(&inodes->lock);
+    return anew;
+}
+
+void inodes_forget_names(struct inodes *inodes)
+{
+    pthread_mutex_lock(&inodes->lock);
+    inodes->names++;
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+void inodes_set_busy(struct inodes *inodes, uint64_t id, uint64_t now_ms)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    if (inode)
+        inode->busy_ms = now_ms;
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+uint64_t inodes_busy_ms(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    const struct inode *inode = find(inodes, id);
+    uint64_t busy_ms = inode ? inode->busy_ms : 0;
+    pthread_mutex_unlock(&inodes->lock);
+    return busy_ms;
 }
 
 void inodes_set_paged(struct inodes *inodes, uint64_t id)

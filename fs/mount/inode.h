@@ -28,6 +28,20 @@ bool inodes_next_left(const struct inodes *inodes, uint64_t *id);
  * (Whoever finds what a ghost has made looks it up once more: a ghost is told names with a timeout of 0.) */
 bool inodes_known(struct inodes *inodes, uint64_t id);
 
+/* What the kernel may have cached of a znode (cache.h), until it is taken back: its attributes, its name. */
+void inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name);
+bool inodes_take_attr(struct inodes *inodes, uint64_t id); /* whether it may; and forgets it */
+bool inodes_take_name(struct inodes *inodes, uint64_t id);
+bool inodes_has_name(struct inodes *inodes, uint64_t id);
+void inodes_forget_names(struct inodes *inodes); /* of all */
+/* Those whose attributes it may have, forgotten: an array that the caller frees. */
+uint64_t *inodes_take_attrs(struct inodes *inodes, size_t *count);
+/* When names in a directory were last changed from here, by CLOCK_MONOTONIC; 0: never, or nobody knows any more. */
+void inodes_set_busy(struct inodes *inodes, uint64_t id, uint64_t now_ms);
+uint64_t inodes_busy_ms(struct inodes *inodes, uint64_t id);
+/* True once for each time that its name was cached: see cache_must_ask. */
+bool inodes_doubt_name(struct inodes *inodes, uint64_t id);
+
 /* The kernel may hold pages of this file (it is mapped), until inodes_take_paged says so and forgets it. */
 void inodes_set_paged(struct inodes *inodes, uint64_t id);
 bool inodes_take_paged(struct inodes *inodes, uint64_t id);

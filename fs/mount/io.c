@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
 #include "fs/mount/commit.h"
@@ -159,6 +160,16 @@ static struct data *page_version(struct handle *handle)
     return handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
 }
 
+/* What a read(2) is answered from. */
+static struct data *read_version(struct handle *handle, uint64_t offset)
+{
+    struct cache *cache = handle->mount->cache;
+    cache_begin_read(cache);
+    struct data *data = data_ref(handle_read_from(handle, offset));
+    cache_end_read(cache);
+    return data;
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
     struct mount *mount = mount_of(req);
@@ -181,7 +192,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
     }
     /* Only read(2) comes with an owner; what fills the page cache has none. */
     bool pages = !fi->lock_owner;
-    struct data *data = pages ? page_version(handle) : data_ref(handle_read_from(handle, (uint64_t)offset));
+    struct data *data = pages ? page_version(handle) : read_version(handle, (uint64_t)offset);
     size_t left = data_size(data) > (uint64_t)offset ? data_size(data) - (size_t)offset : 0;
     size_t len = left < size ? left : size;
     char *at = malloc(len + 1);

@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/control.h"
 #include "fs/mount/file.h"
@@ -63,15 +64,25 @@ static void lookup_control(struct mount *mount, fuse_req_t req, fuse_ino_t paren
         control_lookup(mount, req, control_ino(kind, control_id(parent)));
 }
 
+/* What may be kept is what the tree says of the name itself. */
+static void reply_found(fuse_req_t req, uint64_t parent_id, const struct node_stat *stat, bool by_name)
+{
+    struct mount *mount = mount_of(req);
+    double name_s = by_name ? cache_name_s(mount->cache, parent_id, stat) : 0;
+    reply_entry(req, stat, name_s, cache_attr_s(mount->cache, inode_of(mount, stat->id), stat));
+}
+
 static void lookup_name(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *mount = mount_of(req);
     struct node_stat stat;
+    bool by_name = strcmp(name, ".") && strcmp(name, "..");
     uint64_t parent_id = znode_of(mount, parent);
     bool too_long = strlen(name) > LIMIT_NAME_BYTES && !(mount->tokens && strchr(name, '{')); /* tokens are taken out */
     int code = too_long ? ERR_NAME_TOO_LONG : find(mount, req, parent_id, name, &stat);
     if (code == ERR_NO_NODE) {
         uint64_t id = templates_find(mount->templates, parent_id, name, fuse_req_ctx(req)->pid);
+        by_name = false;
         code = id ? mount_stat(mount, id, &stat) : ERR_NO_NODE;
     }
     if (!code && !mount_visible(mount, &stat))
@@ -79,7 +90,7 @@ static void lookup_name(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (code)
         reply_code(req, code);
     else
-        reply_entry(req, &stat);
+        reply_found(req, parent_id, &stat, by_name);
 }
 
 static void finish_sync(struct call *call, const struct result *result)
@@ -90,21 +101,32 @@ static void finish_sync(struct call *call, const struct result *result)
         lookup_name(call->req, call->parent, call->name);
 }
 
+static void lookup_now(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mount *mount = mount_of(req);
+    cache_begin_read(mount->cache);
+    if (mount_ghost(mount, req))
+        ghost_lookup(mount, req, parent, name);
+    else if (control_is(parent) || !strcmp(name, CONTROL_NAME))
+        lookup_control(mount, req, parent, name);
+    else
+        lookup_name(req, parent, name);
+    cache_end_read(mount->cache);
+}
+
+/* With linearizable a name that another host just made must be found. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *mount = mount_of(req);
-    if (mount_ghost(mount, req)) {
-        ghost_lookup(mount, req, parent, name);
-    } else if (control_is(parent) || !strcmp(name, CONTROL_NAME)) {
-        lookup_control(mount, req, parent, name);
-    } else if (mount->linearizable) { /* a name that another host just made must be found */
-        struct call *call = call_new(req, finish_sync);
-        call->parent = parent;
-        call_set_name(call, name);
-        call_sync(call);
-    } else {
-        lookup_name(req, parent, name);
+    bool control = control_is(parent) || !strcmp(name, CONTROL_NAME);
+    if (!mount->linearizable || control || mount_ghost(mount, req)) {
+        lookup_now(req, parent, name);
+        return;
     }
+    struct call *call = call_new(req, finish_sync);
+    call->parent = parent;
+    call_set_name(call, name);
+    call_sync(call);
 }
 
 static void forget(struct mount *mount, fuse_ino_t ino, uint64_t count)
@@ -126,10 +148,11 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
     fuse_reply_none(req);
 }
 
-int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr)
+int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr, double *keep_s)
 {
     struct node_stat stat;
     uint64_t size;
+    double s = 0;
     if (control_is(ino)) {
         int code = control_attr(mount, ino, attr);
         if (code)
@@ -137,13 +160,17 @@ int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat
     } else if (!mount_stat(mount, znode_of(mount, ino), &stat)) {
         inode_attr(mount, &stat, attr);
         inodes_told(mount->inodes, stat.id, attr);
+        s = keep_s ? cache_attr_s(mount->cache, ino, &stat) : 0;
     } else if (!inodes_remains(mount->inodes, ino, attr)) {
         return ERR_NO_NODE;
     }
     if (files_staged_size(mount->files, ino, fuse_req_ctx(req)->pid, &size)) {
         attr->st_size = (off_t)size;
         attr->st_blocks = (blkcnt_t)((size + 511) / 512);
+        s = 0;
     }
+    if (keep_s)
+        *keep_s = s;
     return ERR_OK;
 }
 
@@ -151,17 +178,20 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = mount_of(req);
     struct stat attr;
+    double keep_s;
     (void)fi;
     if (mount_ghost(mount, req)) {
         ghost_getattr(mount, req, ino);
         return;
     }
     files_wait_closing(mount->files, ino);
-    int code = lookup_attr(mount, req, ino, &attr);
+    cache_begin_read(mount->cache);
+    int code = lookup_attr(mount, req, ino, &attr, &keep_s);
     if (code)
         reply_code(req, code);
     else
-        fuse_reply_attr(req, &attr, ATTR_TIMEOUT_S);
+        fuse_reply_attr(req, &attr, keep_s);
+    cache_end_read(mount->cache);
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -170,7 +200,10 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
     struct node_stat stat;
     struct data *data;
     bool removed;
-    int code = mount_data(mount_of(req), znode_of(mount_of(req), ino), &stat, &data, &removed);
+    struct mount *mount = mount_of(req);
+    cache_begin_read(mount->cache);
+    int code = mount_data(mount, znode_of(mount, ino), &stat, &data, &removed);
+    cache_end_read(mount->cache);
     if (code) {
         reply_inode_code(req, code);
         return;

@@ -7,7 +7,8 @@
  *
  * Locks, in the order in which they may be taken: a handle's, then one of client_lock, that of the files (file.h), of
  * the inodes (inode.h), of those found last (found.h) or of the templates (template.h). Under client_lock only the
- * files' lock and that of those found last may be taken. Nothing is sent to the kernel under any but a handle's. */
+ * files' lock and that of those found last may be taken. Before all of them, but after a handle's, comes the gate of
+ * cache.h. Nothing is sent to the kernel under any but a handle's and the gate. */
 #ifndef PACT_MOUNT_H
 #define PACT_MOUNT_H
 
@@ -32,6 +33,7 @@ struct mount {
     struct files *files;           /* open files: file.h */
     struct handles *handles;       /* open descriptions of files and directories: handle.h */
     struct locks *locks;           /* advisory locks: lock.h */
+    struct cache *cache;           /* what the kernel may keep: cache.h */
     struct found *found;           /* files just looked up: found.h */
     struct templates *templates;   /* names with tokens, for a moment after the create: template.h */
     struct holders *holders;       /* processes that hold something: holder.h */
@@ -73,7 +75,7 @@ int mount_data(struct mount *mount, uint64_t id, struct node_stat *stat, struct 
 void reply_code(fuse_req_t req, int code);
 /* The same for a call on an inode that a name led to: if that is gone, the kernel looks the name up again (ESTALE). */
 void reply_inode_code(fuse_req_t req, int code);
-/* Replies with an entry, counting the lookup. */
-void reply_entry(fuse_req_t req, const struct node_stat *stat);
+/* Replies with an entry, counting the lookup. The kernel may keep it for so long: 0, or what cache.h says. */
+void reply_entry(fuse_req_t req, const struct node_stat *stat, double name_s, double attr_s);
 
 #endif

@@ -12,9 +12,9 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_readlink(fuse_req_t req, fuse_ino_t ino);
 void op_statfs(fuse_req_t req, fuse_ino_t ino);
 void op_access(fuse_req_t req, fuse_ino_t ino, int mask);
-/* An inode's attributes for the caller: the staged size for the writer, the remains of what was removed. */
-int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr);
-#define ATTR_TIMEOUT_S 0.0 /* the kernel asks each time: no cache can be stale */
+/* An inode's attributes for the caller: the staged size for the writer, the remains of what was removed. The kernel
+ * may keep them for *keep_s, if told before the tree changes (cache.h); NULL: it is not to keep them. */
+int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr, double *keep_s);
 
 /* create.c */
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);

@@ -1,8 +1,10 @@
 /* Names that go or move: unlink, rmdir, rename. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/control.h"
 #include "fs/mount/inode.h"
@@ -34,6 +36,13 @@ static int check_remove(fuse_req_t req, uint64_t parent_id, const char *name)
     return named ? access_check_remove(req, &parent, &child) : node ? access_check(req, &parent, W_OK | X_OK) : ERR_OK;
 }
 
+/* Whether the kernel must look a name up anew before it may go from here. */
+static bool must_ask(struct mount *mount, uint64_t parent, const char *name)
+{
+    cache_set_busy(mount->cache, parent);
+    return cache_must_ask(mount->cache, parent, name);
+}
+
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, enum delete_type type)
 {
     struct mount *mount = mount_of(req);
@@ -49,6 +58,10 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, enu
         code = check_remove(req, znode_of(mount, parent), name);
     if (code) {
         reply_code(req, code);
+        return;
+    }
+    if (must_ask(mount, znode_of(mount, parent), name)) {
+        fuse_reply_err(req, ESTALE);
         return;
     }
     request.delete = (struct op_delete){
@@ -131,6 +144,11 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
         code = prepare_rename(req, &request.rename, to_name, flags, &to, &owning);
     if (code) {
         reply_code(req, code);
+        return;
+    }
+    bool ask_from = must_ask(mount, request.rename.from.id, name);
+    if (must_ask(mount, request.rename.to.id, to_name) || ask_from) {
+        fuse_reply_err(req, ESTALE);
         return;
     }
     struct call *call = call_new(req, finish_rename);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/mount/attach.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/control.h"
 #include "fs/mount/estate.h"
 #include "fs/mount/fence.h"
@@ -84,6 +85,24 @@ static bool ends_a_session(const struct changes *changes)
     return false;
 }
 
+static void on_changing(void *arg)
+{
+    struct mount *mount = arg;
+    cache_changing(mount->cache);
+}
+
+static void on_changed(void *arg, const struct changes *changes)
+{
+    struct mount *mount = arg;
+    cache_changed(mount->cache, changes);
+}
+
+static void on_replaced(void *arg)
+{
+    struct mount *mount = arg;
+    cache_replaced(mount->cache);
+}
+
 static void on_changes(void *arg, const struct changes *changes)
 {
     struct mount *mount = arg;
@@ -107,6 +126,7 @@ static void on_resync(void *arg, const struct state *before)
     files_changed(mount, NULL);
     state_diff(before, client_lock(mount->client), &changes);
     client_unlock(mount->client);
+    cache_resynced(mount->cache, &changes);
     drop_changed_pages(mount, &changes);
     owners_changed(mount, &changes);
     locks_resynced(mount->locks);
@@ -275,7 +295,14 @@ static int open_client(struct serving *serving, char *text, size_t text_len)
         .former = estate_left(options->estate) ? NULL : record_former(serving->mount.record),
         .estate = &options->estate->client,
         .events =
-            {.arg = serving, .changes = on_changes, .resync = on_resync, .state = on_state, .progress = on_progress},
+            {.arg = serving,
+             .changing = on_changing,
+             .changed = on_changed,
+             .replaced = on_replaced,
+             .changes = on_changes,
+             .resync = on_resync,
+             .state = on_state,
+             .progress = on_progress},
     };
     int code = client_open(&client, &serving->mount.client, text, text_len);
     return code ? code : wait_for_tree(serving, text, text_len);
@@ -346,6 +373,7 @@ static int start_loop(struct serving *serving, char *text, size_t text_len)
     int code = await_init(serving, text, text_len);
     if (code)
         return code;
+    cache_start(mount->cache);
     code = ghosts_start(mount, &ghosts);
     if (code)
         snprintf(text, text_len, "cannot start announcing changes at %s", mount->mountpoint);
@@ -387,10 +415,11 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
         .linearizable = options->linearizable,
         .kernel_permissions = geteuid() == 0,
     };
+    mount->cache = cache_new(mount);
     mount->holders = holders_new(mount);
     mount->locks = locks_new(mount);
     return mount->inodes && mount->files && mount->handles && mount->templates && mount->found && mount->owners &&
-           mount->fence && mount->holders && mount->locks;
+           mount->fence && mount->cache && mount->holders && mount->locks;
 }
 
 int mount_start(const struct mount_options *options, struct mount **mount, char *text, size_t text_len)
@@ -447,6 +476,7 @@ void mount_stop(struct mount *mount)
     holders_stop(mount->holders);
     if (mount->client)
         client_close(mount->client);
+    cache_free(mount->cache);
     locks_free(mount->locks);
     if (mount->session) {
         fuse_session_unmount(mount->session);

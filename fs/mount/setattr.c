@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/handle.h"
@@ -70,11 +71,21 @@ static int check(fuse_req_t req, uint64_t id, int to_set)
 static void reply_attr(fuse_req_t req, fuse_ino_t ino)
 {
     struct stat attr;
-    int code = lookup_attr(mount_of(req), req, ino, &attr);
+    double keep_s;
+    int code = lookup_attr(mount_of(req), req, ino, &attr, &keep_s);
     if (code)
         reply_code(req, code);
     else
-        fuse_reply_attr(req, &attr, ATTR_TIMEOUT_S);
+        fuse_reply_attr(req, &attr, keep_s);
+}
+
+/* The same where nothing was changed, in a handler. */
+static void reply_attr_unchanged(fuse_req_t req, fuse_ino_t ino)
+{
+    struct cache *cache = mount_of(req)->cache;
+    cache_begin_read(cache);
+    reply_attr(req, ino);
+    cache_end_read(cache);
 }
 
 /* Of an open file without a name nobody but those who have it open will ever see the attributes. */
@@ -135,7 +146,7 @@ static void set_control(fuse_req_t req, fuse_ino_t ino, const struct stat *attr,
     if (code)
         reply_code(req, code);
     else
-        reply_attr(req, ino);
+        reply_attr_unchanged(req, ino);
 }
 
 static int stage_size(fuse_req_t req, uint64_t fh, uint64_t size)
@@ -201,5 +212,5 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
     else if (submits)
         submit(req, id, attr, to_set);
     else
-        reply_attr(req, ino);
+        reply_attr_unchanged(req, ino);
 }

@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 
 #include "fs/mount/access.h"
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/control.h"
 #include "fs/mount/inode.h"
@@ -141,10 +142,12 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
         reply_code(req, ERR_TOO_MANY);
         return;
     }
+    cache_begin_read(mount->cache);
     const struct state *state = client_lock(mount->client);
     const struct node *node = state_node(state, znode_of(mount, ino));
     size_t len = node ? list_names(node, names) : 0;
     client_unlock(mount->client);
+    cache_end_read(mount->cache);
     if (node)
         reply_bytes(req, names, len, size);
     else

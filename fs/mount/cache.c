@@ -1,0 +1,202 @@
+/* What the kernel keeps of what it was told, and when it must give it up.
+ *
+ * Invariants
+ * 1. A reply that may be kept is written while the tree says what it says: replies are written inside the gate as
+ *    readers, the tree changes inside it as the writer.
+ * 2. Inside the gate, after the tree has changed and before anybody reads it, the kernel forgets the attributes of all
+ *    that was touched. That takes no lock of the kernel's: a call in flight, which waits for us or for the gate, cannot
+ *    hold it up. A reply of before that the kernel has not taken in yet is void (its attribute version).
+ * 3. Names are expired by a thread of their own (cache_names.c), after the gate is open again and before the next entry
+ *    is applied, because expiring takes the lock of a directory, which a LOOKUP in flight may hold while it waits at
+ *    the gate. So who sees an entry finds nothing older than the one before it.
+ * 4. What is absent is never kept: that a name appears needs no expiry.
+ * 5. Filling the page cache never waits at the gate: it holds a page's lock, for which dropping pages waits. */
+#include "fs/mount/cache.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fs/mount/cache_names.h"
+#include "fs/mount/control.h"
+#include "fs/mount/file.h"
+#include "fs/mount/inode.h"
+
+/* So long after a local change of names in a directory none there is kept: the next change by another host would find
+ * the kernel holding the directory. */
+enum { BUSY_MS = 1000 };
+
+struct cache {
+    struct mount *mount;
+    pthread_rwlock_t gate;
+    struct cache_names *names; /* NULL: none are kept */
+    _Atomic bool on;
+};
+
+struct cache *cache_new(struct mount *mount)
+{
+    struct cache *cache = calloc(1, sizeof *cache);
+    pthread_rwlockattr_t attributes;
+    if (!cache)
+        return NULL;
+    cache->mount = mount;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&cache->gate, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
+    return cache;
+}
+
+void cache_start(struct cache *cache)
+{
+    struct mount *mount = cache->mount;
+    if (!mount->kernel_permissions || mount->linearizable)
+        return;
+    pthread_rwlock_wrlock(&cache->gate);
+    cache->names = cache_names_new(mount);
+    pthread_rwlock_unlock(&cache->gate);
+    atomic_store(&cache->on, true);
+}
+
+void cache_free(struct cache *cache)
+{
+    if (!cache)
+        return;
+    cache_names_free(cache->names);
+    pthread_rwlock_destroy(&cache->gate);
+    free(cache);
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* --- replies --- */
+
+void cache_begin_read(struct cache *cache)
+{
+    pthread_rwlock_rdlock(&cache->gate);
+}
+
+void cache_end_read(struct cache *cache)
+{
+    pthread_rwlock_unlock(&cache->gate);
+}
+
+/* Not of a file that is being written here, whose size depends on who asks, nor of one that is not born. */
+double cache_attr_s(struct cache *cache, fuse_ino_t ino, const struct node_stat *stat)
+{
+    if (!atomic_load(&cache->on) || stat->unborn_of || files_in_flux(cache->mount->files, ino))
+        return 0;
+    inodes_set_cached(cache->mount->inodes, stat->id, true, false);
+    return CACHE_S;
+}
+
+double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat *stat)
+{
+    struct inodes *inodes = cache->mount->inodes;
+    if (!atomic_load(&cache->on) || !cache->names || stat->unborn_of || stat->parent != parent)
+        return 0;
+    uint64_t busy_ms = inodes_busy_ms(inodes, parent);
+    bool keep = !busy_ms || now_ms() - busy_ms >= BUSY_MS;
+    if (keep)
+        inodes_set_cached(inodes, stat->id, false, true);
+    else
+        inodes_take_name(inodes, stat->id);
+    return keep ? CACHE_S : 0;
+}
+
+void cache_set_busy(struct cache *cache, uint64_t parent)
+{
+    if (atomic_load(&cache->on))
+        inodes_set_busy(cache->mount->inodes, parent, now_ms());
+}
+
+bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
+{
+    struct mount *mount = cache->mount;
+    struct node_stat stat = {0};
+    if (!atomic_load(&cache->on) || !cache->names)
+        return false;
+    const struct state *state = client_lock(mount->client);
+    const struct node *directory = state_node(state, parent), *node = NULL;
+    if (directory)
+        node = node_child(state, directory, name, strlen(name));
+    if (node)
+        node_stat(node, &stat);
+    client_unlock(mount->client);
+    return node && inodes_doubt_name(mount->inodes, stat.id);
+}
+
+/* --- changes --- */
+
+static void forget_attr(struct cache *cache, uint64_t id)
+{
+    struct mount *mount = cache->mount;
+    if (id && inodes_take_attr(mount->inodes, id))
+        fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, id), -1, 0);
+}
+
+/* A name that comes or goes changes its directory's times and number of children. */
+static void forget_touched(struct cache *cache, const struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_CREATE:
+    case CHANGE_DELETE:
+    case CHANGE_RENAME:
+        forget_attr(cache, change->parent);
+        forget_attr(cache, change->to_parent);
+        __attribute__((fallthrough));
+    case CHANGE_DATA:
+    case CHANGE_ATTR:
+    case CHANGE_META:
+        forget_attr(cache, change->id);
+        break;
+    case CHANGE_SESSION_OPEN:
+    case CHANGE_SESSION_CLOSE:
+    case CHANGE_LOCK:
+        break;
+    }
+}
+
+void cache_changing(struct cache *cache)
+{
+    pthread_rwlock_wrlock(&cache->gate);
+}
+
+void cache_changed(struct cache *cache, const struct changes *changes)
+{
+    size_t count = changes && atomic_load(&cache->on) ? changes->count : 0;
+    for (size_t i = 0; i < count; i++)
+        forget_touched(cache, &changes->list[i]);
+    pthread_rwlock_unlock(&cache->gate);
+    if (count && cache->names)
+        cache_names_changed(cache->names, changes);
+}
+
+/* Another tree: nothing of what the kernel has is known to be right. */
+void cache_replaced(struct cache *cache)
+{
+    struct mount *mount = cache->mount;
+    if (atomic_load(&cache->on)) {
+        size_t count;
+        uint64_t *ids = inodes_take_attrs(mount->inodes, &count);
+        for (size_t i = 0; i < count; i++)
+            fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, ids[i]), -1, 0);
+        free(ids);
+        if (cache->names)
+            cache_names_replaced(cache->names);
+    }
+    pthread_rwlock_unlock(&cache->gate);
+}
+
+void cache_resynced(struct cache *cache, const struct changes *changes)
+{
+    if (atomic_load(&cache->on) && cache->names)
+        cache_names_changed(cache->names, changes);
+}
