@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/mount/calls.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/holder.h"
 #include "fs/mount/inode.h"
@@ -47,7 +48,7 @@ static const struct {
     [CONTROL_STAT] = {"stat", 0444, false},        [CONTROL_CHILDREN] = {"children", 0644, false},
     [CONTROL_QUOTA] = {"quota", 0644, false},      [CONTROL_DATA] = {"data", 0666, false},
     [CONTROL_LOCKS] = {"locks", 0444, false},      [CONTROL_SESSION] = {"session", 0444, true},
-    [CONTROL_ENSEMBLE] = {"ensemble", 0444, true},
+    [CONTROL_ENSEMBLE] = {"ensemble", 0444, true}, [CONTROL_CALLS] = {"calls", 0444, true},
 };
 
 bool control_writable(enum control kind)
@@ -220,6 +221,8 @@ int control_text(struct mount *mount, fuse_ino_t ino, struct data **data)
         return ERR_NO_NODE;
     if (kind == CONTROL_SESSION)
         say_session(mount, &text);
+    if (kind == CONTROL_CALLS)
+        text.len = calls_text(mount->calls, text.at, sizeof text.at);
     if (kind != CONTROL_DATA)
         *data = data_new(text.at, text.len);
     return ERR_OK;

@@ -15,6 +15,7 @@ enum control {
     CONTROL_LOCKS,
     CONTROL_SESSION, /* this and the next: only in the mount's root */
     CONTROL_ENSEMBLE,
+    CONTROL_CALLS,
     CONTROL_END,
 };
 

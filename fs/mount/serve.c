@@ -18,6 +18,7 @@
 
 #include "fs/mount/attach.h"
 #include "fs/mount/cache.h"
+#include "fs/mount/calls.h"
 #include "fs/mount/control.h"
 #include "fs/mount/estate.h"
 #include "fs/mount/fence.h"
@@ -205,6 +206,15 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
         mount->init_patched = true;
     }
     return writev(fd, iov, count);
+}
+
+static ssize_t receive_request(int fd, void *at, size_t len, void *userdata)
+{
+    const struct mount *mount = userdata;
+    ssize_t got = read(fd, at, len);
+    if (got > 0)
+        calls_count(mount->calls, at, (size_t)got);
+    return got;
 }
 
 static int open_session(struct serving *serving, char *text, size_t text_len)
@@ -403,6 +413,7 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
         .mountpoint = options->mountpoint,
         .estate = options->estate,
         .inodes = inodes_new(options->estate),
+        .calls = calls_new(),
         .files = files_new(),
         .handles = handles_new(options->estate),
         .templates = templates_new(),
@@ -418,8 +429,8 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
     mount->cache = cache_new(mount);
     mount->holders = holders_new(mount);
     mount->locks = locks_new(mount);
-    return mount->inodes && mount->files && mount->handles && mount->templates && mount->found && mount->owners &&
-           mount->fence && mount->cache && mount->holders && mount->locks;
+    return mount->inodes && mount->calls && mount->files && mount->handles && mount->templates && mount->found &&
+           mount->owners && mount->fence && mount->cache && mount->holders && mount->locks;
 }
 
 int mount_start(const struct mount_options *options, struct mount **mount, char *text, size_t text_len)
@@ -494,5 +505,6 @@ void mount_stop(struct mount *mount)
     fence_free(mount->fence);
     holders_free(mount->holders);
     inodes_free(mount->inodes);
+    calls_free(mount->calls);
     free(serving);
 }
