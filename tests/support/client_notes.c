@@ -62,7 +62,8 @@ int mount_try(struct mount *mount, struct client_options options, uint32_t wait_
     *mount = (struct mount){.state = CLIENT_CONNECTING};
     pthread_mutex_init(&mount->lock, NULL);
     pthread_cond_init(&mount->told, NULL);
-    options.events = (struct client_events){mount, note_changes, note_resync, note_state, note_progress};
+    options.events = (struct client_events){
+        .arg = mount, .changes = note_changes, .resync = note_resync, .state = note_state, .progress = note_progress};
     assert_int_equal(client_open(&options, &mount->client, text, sizeof text), ERR_OK);
     return client_wait_ready(mount->client, wait_ms);
 }
