@@ -93,8 +93,7 @@ double cache_attr_s(struct cache *cache, fuse_ino_t ino, const struct node_stat 
 {
     if (!atomic_load(&cache->on) || stat->unborn_of || files_in_flux(cache->mount->files, ino))
         return 0;
-    inodes_set_cached(cache->mount->inodes, stat->id, true, false);
-    return CACHE_S;
+    return inodes_set_cached(cache->mount->inodes, stat->id, true, false) ? CACHE_S : 0;
 }
 
 double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat *stat)
@@ -103,12 +102,10 @@ double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat
     if (!atomic_load(&cache->on) || !cache->names || stat->unborn_of || stat->parent != parent)
         return 0;
     uint64_t busy_ms = inodes_busy_ms(inodes, parent);
-    bool keep = !busy_ms || now_ms() - busy_ms >= BUSY_MS;
-    if (keep)
-        inodes_set_cached(inodes, stat->id, false, true);
-    else
-        inodes_take_name(inodes, stat->id);
-    return keep ? CACHE_S : 0;
+    if (!busy_ms || now_ms() - busy_ms >= BUSY_MS)
+        return inodes_set_cached(inodes, stat->id, false, true) ? CACHE_S : 0;
+    inodes_take_name(inodes, stat->id);
+    return 0;
 }
 
 void cache_set_busy(struct cache *cache, uint64_t parent)

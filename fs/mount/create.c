@@ -116,7 +116,7 @@ static void finish_make(struct call *call, const struct result *result)
     look_at_made(call, result);
     if (call->name)
         templates_add(call->mount->templates, call->parent, call->name, fuse_req_ctx(call->req)->pid, result->id);
-    reply_entry(call->req, &call->stat, 0, 0);
+    reply_entry(call->req, &call->stat);
     announce(call, result);
 }
 

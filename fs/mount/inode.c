@@ -190,7 +190,7 @@ bool inodes_known(struct inodes *inodes, uint64_t id)
 
 /* --- what the kernel may have cached --- */
 
-void inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name)
+bool inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name)
 {
     pthread_mutex_lock(&inodes->lock);
     struct inode *inode = find(inodes, id);
@@ -200,6 +200,7 @@ void inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name)
         inode->doubted &= !name;
     }
     pthread_mutex_unlock(&inodes->lock);
+    return inode;
 }
 
 bool inodes_take_attr(struct inodes *inodes, uint64_t id)

@@ -28,8 +28,9 @@ bool inodes_next_left(const struct inodes *inodes, uint64_t *id);
  * (Whoever finds what a ghost has made looks it up once more: a ghost is told names with a timeout of 0.) */
 bool inodes_known(struct inodes *inodes, uint64_t id);
 
-/* What the kernel may have cached of a znode (cache.h), until it is taken back: its attributes, its name. */
-void inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name);
+/* What the kernel may have cached of a znode (cache.h), until it is taken back: its attributes, its name. False: of one
+ * that is not known it must not. */
+bool inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name);
 bool inodes_take_attr(struct inodes *inodes, uint64_t id); /* whether it may; and forgets it */
 bool inodes_take_name(struct inodes *inodes, uint64_t id);
 bool inodes_has_name(struct inodes *inodes, uint64_t id);

@@ -64,12 +64,30 @@ static void lookup_control(struct mount *mount, fuse_req_t req, fuse_ino_t paren
         control_lookup(mount, req, control_ino(kind, control_id(parent)));
 }
 
+/* The size as its writer sees it; whether the caller is one. */
+static bool staged_size(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr)
+{
+    uint64_t size;
+    if (!files_staged_size(mount->files, ino, fuse_req_ctx(req)->pid, &size))
+        return false;
+    attr->st_size = (off_t)size;
+    attr->st_blocks = (blkcnt_t)((size + 511) / 512);
+    return true;
+}
+
 /* What may be kept is what the tree says of the name itself. */
 static void reply_found(fuse_req_t req, uint64_t parent_id, const struct node_stat *stat, bool by_name)
 {
-    struct mount *mount = mount_of(req);
-    double name_s = by_name ? cache_name_s(mount->cache, parent_id, stat) : 0;
-    reply_entry(req, stat, name_s, cache_attr_s(mount->cache, inode_of(mount, stat->id), stat));
+    struct mount *mount = mount_of(req); /* the reply frees req */
+    struct fuse_entry_param entry;
+    inode_entry(mount, stat, &entry);
+    if (by_name)
+        entry.entry_timeout = cache_name_s(mount->cache, parent_id, stat);
+    entry.attr_timeout = cache_attr_s(mount->cache, entry.ino, stat);
+    if (staged_size(mount, req, entry.ino, &entry.attr))
+        entry.attr_timeout = 0;
+    if (fuse_reply_entry(req, &entry))
+        inodes_count(mount->inodes, stat->id, -1);
 }
 
 static void lookup_name(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -151,7 +169,6 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr, double *keep_s)
 {
     struct node_stat stat;
-    uint64_t size;
     double s = 0;
     if (control_is(ino)) {
         int code = control_attr(mount, ino, attr);
@@ -164,11 +181,8 @@ int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat
     } else if (!inodes_remains(mount->inodes, ino, attr)) {
         return ERR_NO_NODE;
     }
-    if (files_staged_size(mount->files, ino, fuse_req_ctx(req)->pid, &size)) {
-        attr->st_size = (off_t)size;
-        attr->st_blocks = (blkcnt_t)((size + 511) / 512);
+    if (staged_size(mount, req, ino, attr))
         s = 0;
-    }
     if (keep_s)
         *keep_s = s;
     return ERR_OK;

@@ -79,14 +79,12 @@ void reply_inode_code(fuse_req_t req, int code)
         reply_code(req, code);
 }
 
-void reply_entry(fuse_req_t req, const struct node_stat *stat, double name_s, double attr_s)
+void reply_entry(fuse_req_t req, const struct node_stat *stat)
 {
     struct mount *mount = mount_of(req); /* the reply frees req */
     struct fuse_entry_param entry;
     uint64_t size;
     inode_entry(mount, stat, &entry);
-    entry.entry_timeout = name_s;
-    entry.attr_timeout = attr_s;
     if (files_staged_size(mount->files, entry.ino, fuse_req_ctx(req)->pid, &size))
         entry.attr.st_size = (off_t)size;
     if (fuse_reply_entry(req, &entry))

@@ -76,7 +76,7 @@ int mount_data(struct mount *mount, uint64_t id, struct node_stat *stat, struct 
 void reply_code(fuse_req_t req, int code);
 /* The same for a call on an inode that a name led to: if that is gone, the kernel looks the name up again (ESTALE). */
 void reply_inode_code(fuse_req_t req, int code);
-/* Replies with an entry, counting the lookup. The kernel may keep it for so long: 0, or what cache.h says. */
-void reply_entry(fuse_req_t req, const struct node_stat *stat, double name_s, double attr_s);
+/* Replies with an entry, counting the lookup, that the kernel is not to keep. */
+void reply_entry(fuse_req_t req, const struct node_stat *stat);
 
 #endif
