@@ -27,6 +27,8 @@
 /* So long after a local change of names in a directory none there is kept: the next change by another host would find
  * the kernel holding the directory. */
 enum { BUSY_MS = 1000 };
+/* And so long not the name that a call was sent back for: it comes again, as soon as its process runs. */
+enum { ASKED_MS = 60000 };
 
 struct cache {
     struct mount *mount;
@@ -101,8 +103,9 @@ double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat
     struct inodes *inodes = cache->mount->inodes;
     if (!atomic_load(&cache->on) || !cache->names || stat->unborn_of || stat->parent != parent)
         return 0;
-    uint64_t busy_ms = inodes_busy_ms(inodes, parent);
-    if (!busy_ms || now_ms() - busy_ms >= BUSY_MS)
+    uint64_t barred_ms = inodes_names_barred_ms(inodes, parent), its_ms = inodes_name_barred_ms(inodes, stat->id);
+    uint64_t until_ms = its_ms > barred_ms ? its_ms : barred_ms;
+    if (!until_ms || now_ms() >= until_ms)
         return inodes_set_cached(inodes, stat->id, false, true) ? CACHE_S : 0;
     inodes_take_name(inodes, stat->id);
     return 0;
@@ -111,7 +114,7 @@ double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat
 void cache_set_busy(struct cache *cache, uint64_t parent)
 {
     if (atomic_load(&cache->on))
-        inodes_set_busy(cache->mount->inodes, parent, now_ms());
+        inodes_bar_names(cache->mount->inodes, parent, now_ms() + BUSY_MS);
 }
 
 bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
@@ -127,7 +130,10 @@ bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
     if (node)
         node_stat(node, &stat);
     client_unlock(mount->client);
-    return node && inodes_doubt_name(mount->inodes, stat.id);
+    if (!node || !inodes_has_name(mount->inodes, stat.id) || inodes_name_barred_ms(mount->inodes, stat.id) > now_ms())
+        return false;
+    inodes_bar_name(mount->inodes, stat.id, now_ms() + ASKED_MS);
+    return true;
 }
 
 /* --- changes --- */

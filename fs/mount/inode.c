@@ -15,9 +15,9 @@ struct inode {
     uint64_t lookups; /* what the kernel owes in FORGETs */
     bool seen;        /* by others than ghosts */
     bool inherited;   /* a worker before had it looked up: the kernel owes more than `lookups` */
-    bool paged, attr_cached, doubted;
-    uint64_t named;   /* the value of inodes.names when its name was cached; 0: it was not */
-    uint64_t busy_ms; /* a directory: see inodes_set_busy */
+    bool paged, attr_cached;
+    uint64_t named; /* the value of inodes.names when its name was cached; 0: it was not */
+    uint64_t name_barred_ms, names_barred_ms;
     mode_t mode; /* 0: nothing told yet */
     uid_t uid;
     gid_t gid;
@@ -197,7 +197,6 @@ bool inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name)
     if (inode) {
         inode->attr_cached |= attr;
         inode->named = name ? inodes->names : inode->named;
-        inode->doubted &= !name;
     }
     pthread_mutex_unlock(&inodes->lock);
     return inode;
@@ -255,17 +254,6 @@ bool inodes_take_name(struct inodes *inodes, uint64_t id)
     return cached;
 }
 
-bool inodes_doubt_name(struct inodes *inodes, uint64_t id)
-{
-    pthread_mutex_lock(&inodes->lock);
-    struct inode *inode = find(inodes, id);
-    bool anew = has_name(inodes, inode) && !inode->doubted;
-    if (anew)
-        inode->doubted = true;
-    pthread_mutex_unlock(&inodes->lock);
-    return anew;
-}
-
 void inodes_forget_names(struct inodes *inodes)
 {
     pthread_mutex_lock(&inodes->lock);
@@ -273,22 +261,40 @@ void inodes_forget_names(struct inodes *inodes)
     pthread_mutex_unlock(&inodes->lock);
 }
 
-void inodes_set_busy(struct inodes *inodes, uint64_t id, uint64_t now_ms)
+void inodes_bar_names(struct inodes *inodes, uint64_t id, uint64_t until_ms)
 {
     pthread_mutex_lock(&inodes->lock);
     struct inode *inode = find(inodes, id);
     if (inode)
-        inode->busy_ms = now_ms;
+        inode->names_barred_ms = until_ms;
     pthread_mutex_unlock(&inodes->lock);
 }
 
-uint64_t inodes_busy_ms(struct inodes *inodes, uint64_t id)
+uint64_t inodes_names_barred_ms(struct inodes *inodes, uint64_t id)
 {
     pthread_mutex_lock(&inodes->lock);
     const struct inode *inode = find(inodes, id);
-    uint64_t busy_ms = inode ? inode->busy_ms : 0;
+    uint64_t until_ms = inode ? inode->names_barred_ms : 0;
     pthread_mutex_unlock(&inodes->lock);
-    return busy_ms;
+    return until_ms;
+}
+
+void inodes_bar_name(struct inodes *inodes, uint64_t id, uint64_t until_ms)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    if (inode)
+        inode->name_barred_ms = until_ms;
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+uint64_t inodes_name_barred_ms(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    const struct inode *inode = find(inodes, id);
+    uint64_t until_ms = inode ? inode->name_barred_ms : 0;
+    pthread_mutex_unlock(&inodes->lock);
+    return until_ms;
 }
 
 void inodes_set_paged(struct inodes *inodes, uint64_t id)

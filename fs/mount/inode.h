@@ -37,11 +37,11 @@ bool inodes_has_name(struct inodes *inodes, uint64_t id);
 void inodes_forget_names(struct inodes *inodes); /* of all */
 /* Those whose attributes it may have, forgotten: an array that the caller frees. */
 uint64_t *inodes_take_attrs(struct inodes *inodes, size_t *count);
-/* When names in a directory were last changed from here, by CLOCK_MONOTONIC; 0: never, or nobody knows any more. */
-void inodes_set_busy(struct inodes *inodes, uint64_t id, uint64_t now_ms);
-uint64_t inodes_busy_ms(struct inodes *inodes, uint64_t id);
-/* True once for each time that its name was cached: see cache_must_ask. */
-bool inodes_doubt_name(struct inodes *inodes, uint64_t id);
+/* Until when, by CLOCK_MONOTONIC, no name in a directory, or not that of a znode, may be cached; 0: none is known. */
+void inodes_bar_names(struct inodes *inodes, uint64_t id, uint64_t until_ms);
+uint64_t inodes_names_barred_ms(struct inodes *inodes, uint64_t id);
+void inodes_bar_name(struct inodes *inodes, uint64_t id, uint64_t until_ms);
+uint64_t inodes_name_barred_ms(struct inodes *inodes, uint64_t id);
 
 /* The kernel may hold pages of this file (it is mapped), until inodes_take_paged says so and forgets it. */
 void inodes_set_paged(struct inodes *inodes, uint64_t id);
