@@ -138,7 +138,7 @@ bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
 
 /* --- changes --- */
 
-static void forget_attr(struct cache *cache, uint64_t id)
+void cache_forget_attr(struct cache *cache, uint64_t id)
 {
     struct mount *mount = cache->mount;
     if (id && inodes_take_attr(mount->inodes, id))
@@ -152,13 +152,13 @@ static void forget_touched(struct cache *cache, const struct change *change)
     case CHANGE_CREATE:
     case CHANGE_DELETE:
     case CHANGE_RENAME:
-        forget_attr(cache, change->parent);
-        forget_attr(cache, change->to_parent);
+        cache_forget_attr(cache, change->parent);
+        cache_forget_attr(cache, change->to_parent);
         __attribute__((fallthrough));
     case CHANGE_DATA:
     case CHANGE_ATTR:
     case CHANGE_META:
-        forget_attr(cache, change->id);
+        cache_forget_attr(cache, change->id);
         break;
     case CHANGE_SESSION_OPEN:
     case CHANGE_SESSION_CLOSE:

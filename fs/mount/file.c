@@ -89,9 +89,17 @@ struct file *files_open(struct files *files, fuse_ino_t ino, uint64_t id, struct
     return file;
 }
 
-void files_close(struct files *files, struct file *file)
+void files_add_writer(struct files *files, struct file *file)
 {
     pthread_mutex_lock(&files->lock);
+    file->writers++;
+    pthread_mutex_unlock(&files->lock);
+}
+
+void files_close(struct files *files, struct file *file, bool writer)
+{
+    pthread_mutex_lock(&files->lock);
+    file->writers -= writer;
     if (!--file->handles)
         drop(files, file);
     pthread_mutex_unlock(&files->lock);
@@ -228,7 +236,7 @@ bool files_in_flux(struct files *files, fuse_ino_t ino)
 {
     pthread_mutex_lock(&files->lock);
     const struct file *file = find(files, ino);
-    bool flux = file && (file->staged || file->closing);
+    bool flux = file && file->writers;
     pthread_mutex_unlock(&files->lock);
     return flux;
 }

@@ -15,13 +15,13 @@ struct handle;
 
 struct file {
     fuse_ino_t ino;
-    uint64_t id; /* the znode whose data it is */
-    unsigned handles;
-    bool removed;          /* no name is left: nothing is committed any more */
-    bool closing;          /* the last writer has closed; its RELEASE, which commits, is under way */
-    bool overdue;          /* but did not come in time: OPEN and GETATTR wait no more */
-    struct data *last;     /* the newest version seen; owned */
-    struct handle *staged; /* list of the handles with staged writes */
+    uint64_t id;               /* the znode whose data it is */
+    unsigned handles, writers; /* writers: of the handles, those opened for writing */
+    bool removed;              /* no name is left: nothing is committed any more */
+    bool closing;              /* the last writer has closed; its RELEASE, which commits, is under way */
+    bool overdue;              /* but did not come in time: OPEN and GETATTR wait no more */
+    struct data *last;         /* the newest version seen; owned */
+    struct handle *staged;     /* list of the handles with staged writes */
     struct file *closing_prev, *closing_next;
     UT_hash_handle hh;
 };
@@ -41,7 +41,7 @@ void files_free(struct files *files);
 
 /* Counts a handle; `last` is the data now (borrowed). Never NULL. */
 struct file *files_open(struct files *files, fuse_ino_t ino, uint64_t id, struct data *last);
-void files_close(struct files *files, struct file *file);
+void files_close(struct files *files, struct file *file, bool writer);
 /* Whether any handle of this inode is open. */
 bool files_is_open(struct files *files, fuse_ino_t ino);
 
@@ -55,7 +55,9 @@ void files_set_last(struct files *files, struct file *file, struct data *last);
 
 /* Notes that a handle has staged writes, and its size by them; or that it has none. */
 void files_stage(struct files *files, struct handle *handle, bool staged, uint64_t size);
-/* Whether a file's attributes are about to change from here: somebody has staged writes, or commits them. */
+/* Counts a handle among the writers, until it is closed. */
+void files_add_writer(struct files *files, struct file *file);
+/* Whether a file's attributes may change from here at any time: somebody has it open for writing. */
 bool files_in_flux(struct files *files, fuse_ino_t ino);
 /* The size of a file as the thread group of `tid` has staged it. False: it has staged nothing there. */
 bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size);

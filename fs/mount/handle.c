@@ -49,7 +49,7 @@ static void destroy(struct handle *handle)
     atomic_fetch_sub(&mount->staged_bytes, handle->stage.bytes);
     if (handle->file) {
         files_stage(mount->files, handle, false, 0);
-        files_close(mount->files, handle->file);
+        files_close(mount->files, handle->file, handle->writable);
     }
     stage_clear(&handle->stage);
     data_unref(handle->version);

@@ -56,6 +56,10 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     if (removed)
         files_set_removed(mount->files, handle->file);
     handle->writable = writes;
+    if (writes) {
+        files_add_writer(mount->files, handle->file);
+        cache_forget_attr(mount->cache, handle->id); /* the kernel sets the size by what is written */
+    }
     handle->by_user = writes && fuse_req_ctx(req)->uid != 0;
     handle->unborn = unborn;
     handle->tgid = process_of(fuse_req_ctx(req)->pid);

@@ -19,7 +19,7 @@ echo "# where it is"
 check "not listed" test "$(ls -A d)$(ls -A .)" == d
 check "there in each directory" test -d d/.pact -a -d .pact
 check "its files" test "$(names d/.pact)" == "children data locks quota stat "
-check "the root's" test "$(names .pact)" == "children data ensemble locks quota session stat "
+check "the root's" test "$(names .pact)" == "calls children data ensemble locks quota session stat "
 check "no session file below" answers ENOENT stat d/.pact/session
 check "nothing else" answers ENOENT stat d/.pact/none
 check "a file has none" answers ENOTDIR stat d/.pact/stat/.pact

@@ -1,0 +1,109 @@
+#!/bin/bash
+# What the kernel keeps: an unchanged file's stat asks pactfs nothing; and what it keeps is never older than what the
+# mount has shown.
+. "$(dirname "$0")/lib.sh"
+rounds=${ROUNDS:-$(repeated 2500)}
+histories=$PACT_TESTS/histories
+
+chmod 755 "$WORK"
+start_pactd
+A=$WORK/a B=$WORK/b
+start_mount "$A"
+start_mount "$B"
+
+# calls MNT: how often the kernel asked, in all. Looking costs the same each time: LOOK.
+calls() { awk '{ sum += $2 } END { print sum }' "$1/.pact/calls"; }
+# asked MNT COMMAND...: how many requests the command made
+asked() {
+    local mnt=$1 before after
+    shift
+    before=$(calls "$mnt")
+    "$@" >/dev/null || fail "$*"
+    after=$(calls "$mnt")
+    echo $((after - before - LOOK))
+}
+settled() { grep -q '^events_pending 0$' "$B/.pact/session"; } # ghosts make requests, too
+LOOK=0
+calls "$B" >/dev/null
+LOOK=$(asked "$B" true)
+
+echo "# requests"
+mkdir -p "$A/deep/er"
+echo small >"$A/deep/er/file"
+sync "$B"
+eventually settled || fail "events are pending"
+cat "$B/deep/er/file" >/dev/null
+stat "$B/deep/er/file" >/dev/null
+check "stat of an unchanged file three levels down: no request" test "$(asked "$B" stat "$B/deep/er/file")" == 0
+check "a hundred of them: no request" test "$(asked "$B" bash -c "for i in {1..100}; do [[ -f $B/deep/er/file ]]; done")" == 0
+echo changed >"$A/deep/er/file"
+sync "$B"
+eventually settled || fail "events are still pending"
+check "after a change elsewhere: asked again" test "$(asked "$B" stat "$B/deep/er/file")" -ge 1
+check "and once" test "$(asked "$B" stat "$B/deep/er/file")" == 0
+echo "# cat of it: $(asked "$B" cat "$B/deep/er/file") requests"
+
+echo "# changes by other hosts are seen at once"
+chmod 600 "$A/deep/er/file"
+sync "$B"
+check "chmod" test "$(stat -c %a "$B/deep/er/file")" == 600
+mv "$A/deep/er/file" "$A/deep/er/moved"
+sync "$B"
+check "a name that is gone" not test -e "$B/deep/er/file"
+check "and the new one" test -e "$B/deep/er/moved"
+mkdir "$A/other"
+mv "$A/deep/er" "$A/other/er"
+sync "$B"
+check "a directory that is gone" not test -e "$B/deep/er/moved"
+check "and its new place" test -e "$B/other/er/moved"
+ln -s one "$A/link"
+sync "$B"
+check "a symlink" test "$(readlink "$B/link")" == one
+ln -sfn two "$A/link"
+sync "$B"
+check "a symlink that was switched" test "$(readlink "$B/link")" == two
+check "that nobody but the owner may read it is kept to" not setpriv --reuid=65534 --clear-groups cat "$B/other/er/moved"
+chmod 644 "$A/other/er/moved"
+sync "$B"
+check "and lifted at once" setpriv --reuid=65534 --clear-groups cat "$B/other/er/moved"
+
+echo "# names that the kernel keeps go from here"
+stat "$B/other/er/moved" >/dev/null
+check "mv" mv "$B/other/er/moved" "$B/other/er/again"
+stat "$B/other/er/again" >/dev/null
+check "rm" rm "$B/other/er/again"
+check "rmdir" rmdir "$B/other/er"
+check "all gone" test ! -e "$B/other/er"
+
+echo "# histories: one mount never shows what is older than what it has shown"
+mkdir "$A/dir"
+readers=()
+"$histories" prepare "$A/dir" "$rounds" || fail "prepare"
+sync "$B"
+for mnt in "$A" "$B"; do
+    "$histories" read "$mnt/dir" 3 "$WORK/until" >"$WORK/read.${mnt##*/}" 2>&1 &
+    readers+=("$!")
+done
+"$histories" disturb "$B/dir" "$WORK/until" >"$WORK/disturb" 2>&1 &
+disturber=$!
+"$histories" write "$A/dir" "$rounds" || fail "the writer"
+touch "$WORK/until"
+wait "$disturber" || fail "local changes: $(<"$WORK/disturb")"
+wait "${readers[0]}" || fail "on the writer's mount: $(<"$WORK/read.a")"
+wait "${readers[1]}" || fail "on another mount: $(<"$WORK/read.b")"
+pass "$rounds rounds, on the writer's mount: $(<"$WORK/read.a")"
+pass "$rounds rounds, on another mount: $(<"$WORK/read.b")"
+
+echo "# with consistency=linearizable nothing is kept"
+start_mount "$WORK/c" -o consistency=linearizable
+stat "$WORK/c/dir/x" >/dev/null
+LOOK=0
+calls "$WORK/c" >/dev/null
+LOOK=$(asked "$WORK/c" true)
+check "stat asks" test "$(asked "$WORK/c" stat "$WORK/c/dir/x")" -ge 2
+stop_mount "$WORK/c"
+
+stop_mount "$A"
+stop_mount "$B"
+stop_pactd
+finish
