@@ -270,12 +270,15 @@ static int read_all(unsigned processes, const char *until)
 static void disturb(const char *until)
 {
     struct stat stat_of;
+    char own[2][32];
+    for (int i = 0; i < 2; i++)
+        snprintf(own[i], sizeof own[i], "own.%d.%d", getpid(), i);
     while (access(until, F_OK)) {
-        if (mkdir("own", 0755) || stat("own", &stat_of) || rename("own", "own2") || rmdir("own2"))
+        if (mkdir(own[0], 0755) || stat(own[0], &stat_of) || rename(own[0], own[1]) || rmdir(own[1]))
             die("own");
-        touch("own.file");
-        if (stat("own.file", &stat_of) || unlink("own.file"))
-            die("own.file");
+        touch(own[0]);
+        if (stat(own[0], &stat_of) || unlink(own[0]))
+            die("own");
     }
 }
 
