@@ -21,9 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum step { STEP_X, STEP_RENAME, STEP_CREATE, STEP_REMOVE, STEP_TIME, STEP_Y, STEPS };
+enum step { STEP_X, STEP_RENAME, STEP_CREATE, STEP_REMOVE, STEP_TIME, STEP_Z, STEP_Y, STEPS };
 
-/* Content of round n: the number, and filler, so that the size says it as well. */
+/* Content of round n: the number, and filler, so that the size says it as well; but the size of z goes up and down. */
 enum { LOOK_AHEAD = 3, SIZE_0 = 16, SIZE_MAX_BYTES = 16384 };
 
 _Noreturn static void die(const char *what)
@@ -39,10 +39,15 @@ static long at(long round, enum step step)
 
 /* --- writing --- */
 
+static size_t size_of(const char *name, long round)
+{
+    return SIZE_0 + (size_t)(*name == 'z' ? round * 997 % 3000 : round);
+}
+
 static void put(const char *name, long round)
 {
     char text[SIZE_MAX_BYTES];
-    size_t size = SIZE_0 + (size_t)round;
+    size_t size = size_of(name, round);
     memset(text, '.', sizeof text);
     int len = snprintf(text, sizeof text, "%ld ", round);
     text[len] = '.';
@@ -84,6 +89,7 @@ static void prepare(long rounds)
     touch("t");
     set_time(0);
     put("x", 0);
+    put("z", 0);
     put("y", 0);
 }
 
@@ -97,6 +103,7 @@ static void run_round(long n)
     if (rmdir(numbered('d', n)))
         die("rmdir");
     set_time(n);
+    put("z", n);
     put("y", n);
 }
 
@@ -117,18 +124,22 @@ static struct seen between(long round, enum step step)
     return (struct seen){at(round, step), at(round + 1, step)};
 }
 
+/* One read(2) gives one version, whole. */
 static struct seen of_content(const char *name, enum step step)
 {
-    char text[64];
+    char text[SIZE_MAX_BYTES + 1];
     int fd = open(name, O_RDONLY);
-    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (got <= 0) {
-        fprintf(stderr, "%s: %s\n", name, got ? strerror(errno) : "empty");
-        exit(1);
-    }
+    ssize_t got = fd < 0 ? -1 : read(fd, text, SIZE_MAX_BYTES);
+    if (got < 0)
+        die(name);
     text[got] = 0;
     close(fd);
-    return between(strtol(text, NULL, 10), step);
+    long round = strtol(text, NULL, 10);
+    if ((size_t)got != size_of(name, round) || strlen(text) != (size_t)got) {
+        fprintf(stderr, "%s of round %ld: %zd bytes, %zu without zeros\n", name, round, got, strlen(text));
+        exit(1);
+    }
+    return between(round, step);
 }
 
 static struct seen of_size(const char *name, enum step step)
@@ -197,8 +208,8 @@ static struct seen of_listing(void)
     return seen;
 }
 
-static const char *const kinds[] = {"content of x", "size of x",    "content of y", "size of y", "time",
-                                    "created name", "removed name", "renamed name", "listing"};
+static const char *const kinds[] = {"content of x", "size of x",    "content of y", "size of y",    "time",
+                                    "created name", "removed name", "renamed name", "content of z", "listing"};
 enum { KINDS = sizeof kinds / sizeof *kinds, LISTING = KINDS - 1 };
 
 static struct seen look(unsigned kind, long known, unsigned how)
@@ -221,6 +232,8 @@ static struct seen look(unsigned kind, long known, unsigned how)
         return of_removed(round ? round : 1, how);
     case 7:
         return of_renamed(round, known, how);
+    case 8:
+        return of_content("z", STEP_Z);
     default:
         return of_listing();
     }
