@@ -1,5 +1,5 @@
-/* cache.h - what the kernel may answer by itself: names, attributes and pages of small files, and how it is told that
- * they are no longer so before anybody sees what took their place (design §5 "Kernel caches", §6 "Consistency").
+/* cache.h - what the kernel may answer by itself: names and attributes, and how it is told that they are no longer so
+ * before anybody sees what took their place (design §5 "Kernel caches", §6 "Consistency").
  *
  * Only with default_permissions, and not with consistency=linearizable: else everything is asked anew. */
 #ifndef PACT_CACHE_H

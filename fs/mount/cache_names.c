@@ -1,7 +1,11 @@
 /* Names expire one by one, by a notification that takes the lock of the directory. A local call that changes a name
  * there holds it until it is answered, which may be after the very entry whose name is to be expired: so a thread of
  * its own does it. If that is held up for EXPIRE_MS, a new epoch makes the kernel look up all names anew. This takes no
- * lock, but detaches what is mounted inside: with such mounts the thread is waited for, for PATIENT_MS. */
+ * lock, but detaches what is mounted inside: with such mounts the thread is waited for, for PATIENT_MS.
+ *
+ * While the kernel holds the thread, the process cannot end: killed at that moment, it leaves /dev/fuse open, and the
+ * call that holds the directory waits until another process serves the mount or the connection is aborted. So names are
+ * not kept where calls from here change some (cache.c), and no more than a LOOKUP is waited for as a rule. */
 #include "fs/mount/cache_names.h"
 
 #include <assert.h>
