@@ -34,6 +34,7 @@ struct cache {
     struct mount *mount;
     pthread_rwlock_t gate;
     struct cache_names *names; /* NULL: none are kept */
+    uint64_t names_from_ms;    /* nor before this */
     _Atomic bool on;
 };
 
@@ -51,12 +52,33 @@ struct cache *cache_new(struct mount *mount)
     return cache;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void forget_all_attrs(struct cache *cache)
+{
+    struct mount *mount = cache->mount;
+    size_t count;
+    uint64_t *ids = inodes_take_attrs(mount->inodes, &count);
+    for (size_t i = 0; i < count; i++)
+        fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, ids[i]), -1, 0);
+    free(ids);
+}
+
 void cache_start(struct cache *cache)
 {
     struct mount *mount = cache->mount;
     if (!mount->kernel_permissions || mount->linearizable)
         return;
     pthread_rwlock_wrlock(&cache->gate);
+    if (mount->resumed) /* a call that the worker before sent back comes to this one, and must not be sent back twice */
+        cache->names_from_ms = now_ms() + ASKED_MS;
+    inodes_take_over(mount->inodes);
+    forget_all_attrs(cache);
     cache->names = cache_names_new(mount);
     pthread_rwlock_unlock(&cache->gate);
     atomic_store(&cache->on, true);
@@ -69,13 +91,6 @@ void cache_free(struct cache *cache)
     cache_names_free(cache->names);
     pthread_rwlock_destroy(&cache->gate);
     free(cache);
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* --- replies --- */
@@ -105,6 +120,7 @@ double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat
         return 0;
     uint64_t barred_ms = inodes_names_barred_ms(inodes, parent), its_ms = inodes_name_barred_ms(inodes, stat->id);
     uint64_t until_ms = its_ms > barred_ms ? its_ms : barred_ms;
+    until_ms = cache->names_from_ms > until_ms ? cache->names_from_ms : until_ms;
     if (!until_ms || now_ms() >= until_ms)
         return inodes_set_cached(inodes, stat->id, false, true) ? CACHE_S : 0;
     inodes_take_name(inodes, stat->id);
@@ -121,7 +137,7 @@ bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
 {
     struct mount *mount = cache->mount;
     struct node_stat stat = {0};
-    if (!atomic_load(&cache->on) || !cache->names)
+    if (!atomic_load(&cache->on) || !cache->names || now_ms() < cache->names_from_ms)
         return false;
     const struct state *state = client_lock(mount->client);
     const struct node *directory = state_node(state, parent), *node = NULL;
@@ -185,13 +201,8 @@ void cache_changed(struct cache *cache, const struct changes *changes)
 /* Another tree: nothing of what the kernel has is known to be right. */
 void cache_replaced(struct cache *cache)
 {
-    struct mount *mount = cache->mount;
     if (atomic_load(&cache->on)) {
-        size_t count;
-        uint64_t *ids = inodes_take_attrs(mount->inodes, &count);
-        for (size_t i = 0; i < count; i++)
-            fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, ids[i]), -1, 0);
-        free(ids);
+        forget_all_attrs(cache);
         if (cache->names)
             cache_names_replaced(cache->names);
     }

@@ -11,7 +11,8 @@ struct cache;
 
 /* NULL: no thread, or no memory. Nothing is cached before cache_start. */
 struct cache *cache_new(struct mount *mount);
-/* Once the mount answers: finds out what the kernel can do. */
+/* Once the mount answers: finds out what the kernel can do. Of a worker that takes over: before it answers; makes the
+ * kernel ask anew for what it has kept. */
 void cache_start(struct cache *cache);
 /* When the client is closed: nothing changes any more. A thread that the kernel holds is left behind. */
 void cache_free(struct cache *cache);
@@ -25,9 +26,10 @@ void cache_free(struct cache *cache);
 void cache_begin_read(struct cache *cache);
 void cache_end_read(struct cache *cache);
 
-/* For how long the kernel may keep what it is being told, in seconds: 0 or CACHE_S. The first for the attributes of an
- * inode, the second for the name by which a directory's lookup found a znode. */
-#define CACHE_S 86400.0
+/* For how long the kernel may keep what it is being told, in seconds: 0 or CACHE_S, which is long for who asks often,
+ * and soon over when nobody serves the mount any more. The first for the attributes of an inode, the second for the
+ * name by which a directory's lookup found a znode. */
+#define CACHE_S 1.0
 double cache_attr_s(struct cache *cache, fuse_ino_t ino, const struct node_stat *stat);
 double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat *stat);
 

@@ -9,13 +9,17 @@
 #include "fs/mount/cache_names.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <linux/close_range.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "fs/mount/estate.h"
 #include "fs/mount/ghost_mounts.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/log.h"
@@ -64,9 +68,19 @@ static void free_list(struct name *list)
     }
 }
 
+/* The kernel may hold this thread when the process is killed: then it must not keep the files that the next worker
+ * locks. stderr is for the sanitizers. */
+static bool separate(const struct cache_names *names)
+{
+    unsigned device = (unsigned)fuse_session_fd(names->session);
+    return !unshare(CLONE_FILES) && (device <= 3 || !close_range(3, device - 1, 0)) && !close_range(device + 1, ~0u, 0);
+}
+
 static void *expire_main(void *arg)
 {
     struct cache_names *names = arg;
+    if (!separate(names))
+        log_line("the expiry of names keeps files open: %s", strerror(errno));
     pthread_mutex_lock(&names->lock);
     while (!names->stopping) {
         struct name *list = names->list;
@@ -176,13 +190,19 @@ struct cache_names *cache_names_new(struct mount *mount)
     struct cache_names *names = calloc(1, sizeof *names);
     pthread_condattr_t monotonic;
     sigset_t all, before;
-    if (!names || !new_epoch(mount)) {
-        free(names);
+    if (!names)
         return NULL;
-    }
     names->mount = mount;
     names->session = mount->session;
     names->root = mount->root;
+    if (!mount->resumed)
+        mount->estate->epochs = new_epoch(mount);
+    else if (mount->estate->epochs)
+        cache_names_replaced(names);
+    if (!mount->estate->epochs) {
+        free(names);
+        return NULL;
+    }
     names->tail = &names->list;
     pthread_mutex_init(&names->lock, NULL);
     pthread_condattr_init(&monotonic);

@@ -61,6 +61,7 @@ struct estate {
     uint8_t init[ESTATE_INIT_BYTES];
     dev_t device;            /* st_dev of the mount */
     bool resumable;          /* the kernel can send calls again */
+    bool epochs;             /* the kernel can forget all names at once */
     _Atomic size_t init_len; /* 0: the kernel has not asked yet */
     _Atomic uint64_t last_handle;
     struct estate_handle handles[LIMIT_HANDLES]; /* at fh % LIMIT_HANDLES */

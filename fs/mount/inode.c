@@ -190,10 +190,11 @@ bool inodes_known(struct inodes *inodes, uint64_t id)
 
 /* --- what the kernel may have cached --- */
 
+/* Nor of one that the next worker could not find out to be known. */
 bool inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name)
 {
     pthread_mutex_lock(&inodes->lock);
-    struct inode *inode = find(inodes, id);
+    struct inode *inode = id < ESTATE_KNOWN_IDS ? find(inodes, id) : NULL;
     if (inode) {
         inode->attr_cached |= attr;
         inode->named = name ? inodes->names : inode->named;
@@ -228,6 +229,17 @@ uint64_t *inodes_take_attrs(struct inodes *inodes, size_t *count)
     }
     pthread_mutex_unlock(&inodes->lock);
     return ids;
+}
+
+void inodes_take_over(struct inodes *inodes)
+{
+    pthread_mutex_lock(&inodes->lock);
+    for (uint64_t id = 0; inodes->inherits && inodes_next_left(inodes, &id);) {
+        struct inode *inode = find_or_add(inodes, id);
+        inode->attr_cached = inode->paged = true;
+        inode->named = inodes->names;
+    }
+    pthread_mutex_unlock(&inodes->lock);
 }
 
 static bool has_name(const struct inodes *inodes, const struct inode *inode)

@@ -35,6 +35,7 @@ bool inodes_take_attr(struct inodes *inodes, uint64_t id); /* whether it may; an
 bool inodes_take_name(struct inodes *inodes, uint64_t id);
 bool inodes_has_name(struct inodes *inodes, uint64_t id);
 void inodes_forget_names(struct inodes *inodes); /* of all */
+void inodes_take_over(struct inodes *inodes);    /* whatever the worker before had cached: it may be anything it knew */
 /* Those whose attributes it may have, forgotten: an array that the caller frees. */
 uint64_t *inodes_take_attrs(struct inodes *inodes, size_t *count);
 /* Until when, by CLOCK_MONOTONIC, no name in a directory, or not that of a znode, may be cached; 0: none is known. */

@@ -211,7 +211,7 @@ static ssize_t send_reply(int fd, struct iovec *iov, int count, void *userdata)
 static ssize_t receive_request(int fd, void *at, size_t len, void *userdata)
 {
     const struct mount *mount = userdata;
-    ssize_t got = read(fd, at, len);
+    ssize_t got = resume_receive(fd, at, len, userdata);
     if (got > 0)
         calls_count(mount->calls, at, (size_t)got);
     return got;
@@ -221,7 +221,7 @@ static int open_session(struct serving *serving, char *text, size_t text_len)
 {
     struct mount *mount = &serving->mount;
     const struct mount_options *options = serving->options;
-    static const struct fuse_custom_io io = {.writev = send_reply, .read = resume_receive};
+    static const struct fuse_custom_io io = {.writev = send_reply, .read = receive_request};
     int device = options->device >= 0 ? options->device : options->attach();
     char path[32];
     snprintf(path, sizeof path, "/dev/fd/%d", device);
@@ -304,15 +304,14 @@ static int open_client(struct serving *serving, char *text, size_t text_len)
         .op_timeout_ms = options->op_timeout_ms,
         .former = estate_left(options->estate) ? NULL : record_former(serving->mount.record),
         .estate = &options->estate->client,
-        .events =
-            {.arg = serving,
-             .changing = on_changing,
-             .changed = on_changed,
-             .replaced = on_replaced,
-             .changes = on_changes,
-             .resync = on_resync,
-             .state = on_state,
-             .progress = on_progress},
+        .events = {.arg = serving,
+                   .changing = on_changing,
+                   .changed = on_changed,
+                   .replaced = on_replaced,
+                   .changes = on_changes,
+                   .resync = on_resync,
+                   .state = on_state,
+                   .progress = on_progress},
     };
     int code = client_open(&client, &serving->mount.client, text, text_len);
     return code ? code : wait_for_tree(serving, text, text_len);
@@ -373,8 +372,11 @@ static int start_loop(struct serving *serving, char *text, size_t text_len)
     struct sigaction wake = {.sa_handler = on_wake};
     struct ghosts *ghosts;
     sigaction(SIGUSR2, &wake, NULL);
-    if (mount->resumed)
-        resume_resend(mount); /* before the first call is taken: it would be sent again, too */
+    mount->device = mount->estate->device;
+    if (mount->resumed) {
+        cache_start(mount->cache); /* before anything is answered: what the kernel has kept is of the worker before */
+        resume_resend(mount);      /* before the first call is taken: it would be sent again, too */
+    }
     if (pthread_create(&serving->loop, NULL, run_loop, serving)) {
         snprintf(text, text_len, "cannot start a thread");
         return ERR_TOO_MANY;
@@ -383,7 +385,8 @@ static int start_loop(struct serving *serving, char *text, size_t text_len)
     int code = await_init(serving, text, text_len);
     if (code)
         return code;
-    cache_start(mount->cache);
+    if (!mount->resumed)
+        cache_start(mount->cache);
     code = ghosts_start(mount, &ghosts);
     if (code)
         snprintf(text, text_len, "cannot start announcing changes at %s", mount->mountpoint);

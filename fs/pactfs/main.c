@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,12 +37,14 @@ static void detach_dead(const char *path)
         waitpid(child, NULL, 0);
 }
 
-/* The absolute path of an existing directory; a mount there whose daemon has died is detached first. */
+/* The absolute path of an existing directory; a mount there whose daemon has died is detached first: `stat` alone the
+ * kernel may still answer. */
 static const char *find_mountpoint(const char *given)
 {
     static char path[PATH_MAX];
     struct stat stat_of;
-    if (stat(given, &stat_of) && (errno == ENOTCONN || errno == ECONNABORTED))
+    struct statfs statfs_of;
+    if (statfs(given, &statfs_of) && (errno == ENOTCONN || errno == ECONNABORTED))
         detach_dead(given);
     if (!realpath(given, path) || stat(path, &stat_of)) {
         fprintf(stderr, "pactfs: %s: %s\n", given, strerror(errno));
