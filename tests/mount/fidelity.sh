@@ -121,6 +121,7 @@ END
 WATCHES=(. f g sub tree tree/x other other/h)
 
 prepare() { # PLACE
+    # shellcheck disable=SC2015  # `fail` ends the test
     cd "$A$1" && mkdir -p sub tree/x/y other && echo 1 >f && echo 22 >g && echo z >tree/x/z && echo h >other/h &&
         ln -s f link && cd / || fail "cannot prepare $1"
     sync "$B" || fail "sync"

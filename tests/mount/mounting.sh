@@ -2,6 +2,7 @@
 # Mounting, unmounting, and everything around: lazily, twice, over something, with mounts inside, without root, in
 # namespaces that share the mount or do not.
 # In a namespace of its own, where everybody may open /dev/fuse, as udev would have it.
+# shellcheck disable=SC2016,SC2015  # what is given to `eval` expands there; `fail` ends the test
 [[ ${PACT_OWN_NAMESPACE:-} ]] || exec env PACT_OWN_NAMESPACE=1 unshare -m --propagation private bash "$0"
 . "$(dirname "$0")/lib.sh"
 mknod -m 666 "$WORK/fuse" c 10 229 && mount --bind "$WORK/fuse" /dev/fuse || fail "/dev/fuse"

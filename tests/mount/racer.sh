@@ -5,6 +5,7 @@
 #
 # Three kills, with PACT_SOAK fifteen. SEED=N for the same choices again.
 # shellcheck source=tests/mount/lib.sh
+# shellcheck disable=SC2016,SC2015  # what is given to `eval` expands there; `fail` ends the test
 . "$(dirname "$0")/lib.sh"
 
 kills=${COUNT:-$(repeated 15)} each=3 seed=${SEED:-$RANDOM}

@@ -2,9 +2,10 @@
 # Signals to calls that block (10,000 of them with PACT_SOAK). A wait for a lock ends at once, and so does a request that was not
 # sent, for lack of a replica: EINTR, and certainly not done. One that was sent is not interrupted: it ends with its
 # result, or at op_timeout.
+# shellcheck disable=SC2016  # what is given to `eval` expands there
 . "$(dirname "$0")/lib.sh"
 
-signals=$(repeated 10000) limit_ms=$(limit 1000 5000)
+signals=$(repeated 10000) rounds=$(limit 40 8) limit_ms=$(limit 1000 5000)
 a=$WORK/a b=$WORK/b
 
 # The sum of a figure of all programs.
@@ -42,6 +43,7 @@ for kind in flock fcntl; do
     eventually grep -q holds "$b/.pact/locks" || fail "$kind: nobody holds the lock"
     begin $kind "$a/file" $((signals / 8))
     await
+    # shellcheck disable=SC2017  # whole eighths
     (($(figure interrupted) == signals / 8 * 4)) || fail "$kind: $(cat "$WORK"/said-*)"
     (($(most slowest) <= limit_ms)) || fail "$kind: a wait ended only after $(most slowest) ms"
     pass "$kind: $(figure interrupted) waits, each ended by its signal, the slowest after $(most slowest) ms"
@@ -53,7 +55,7 @@ done
 
 echo "# not sent"
 interrupted=0 most=0
-for ((round = 0; interrupted < signals / 4 && round < 40; round++)); do
+for ((round = 0; interrupted < signals / 4 && round < rounds; round++)); do
     kill_hard "$PACTD_PID"
     begin mkdir "$a/%/unsent-$round" 1000000
     sleep 1.5 # nobody waits without a number for longer than two seconds

@@ -32,7 +32,7 @@ all_told() {
     local expected mnt
     expected=$(sed '/^ *$/d; s/^ *//' <<<"$2")
     for mnt in ${3:-b c}; do
-        eventually as_expected $mnt || fail "$1: on $mnt: $(diff <(echo "$expected") <(told $mnt))"
+        eventually as_expected "$mnt" || fail "$1: on $mnt: $(diff <(echo "$expected") <(told "$mnt"))"
         SEEN[$mnt]=$(wc -l <"$WORK/events-$mnt")
     done
     pass "$1"
@@ -121,6 +121,7 @@ after_a_snapshot() {
         2 DELETE_SELF .
         2 IGNORED .
         3 CREATE,ISDIR anew"
+    # shellcheck disable=SC2001  # a pattern for each line
     expected=$(sed 's/^ *//' <<<"$expected" | sort)
     told_all() { [[ $(told c | sort) == "$expected" ]]; }
     eventually told_all || fail "after a snapshot: $(diff <(echo "$expected") <(told c | sort))"
