@@ -57,6 +57,7 @@ echo "# not sent"
 interrupted=0 most=0
 for ((round = 0; interrupted < signals / 4 && round < rounds; round++)); do
     kill_hard "$PACTD_PID"
+    eventually grep -qx 'state suspended' "$a/.pact/session" || fail "the mount does not know that it has no replica"
     begin mkdir "$a/%/unsent-$round" 1000000
     sleep 1.5 # nobody waits without a number for longer than two seconds
     end
