@@ -173,7 +173,7 @@ static void wait_for(const char *name)
 
 static void turn_by_queue(uint64_t me, int counter)
 {
-    char place[256], before[256], name[256];
+    char place[256], before[256], name[sizeof place + 8];
     snprintf(name, sizeof name, "queue/{seq}{owner=%" PRIu64 "}-%" PRIu64, me, me);
     if (mkdir(in_mount(name), 0700)) {
         if (errno == ETIMEDOUT)
