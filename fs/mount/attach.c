@@ -1,6 +1,7 @@
 /* The FUSE session: what the kernel is told when it mounts, and which calls are handled. */
 #include "fs/mount/attach.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,12 +134,26 @@ int mount_attached_device(struct fuse_session *attached)
     return fuse_session_fd(attached);
 }
 
+static struct fuse_session *volatile left;
+
+static bool is_gone(const struct fuse_session *attached)
+{
+    struct pollfd look = {.fd = fuse_session_fd((struct fuse_session *)attached)};
+    return poll(&look, 1, 0) == 1 && (look.revents & POLLERR);
+}
+
+/* libfuse frees a session only as it unmounts, by its path, whatever is there: which may by now be what was below. Of a
+ * mount that is gone it only frees; one that stays in use is left to the end of the process. */
 void mount_detach(struct fuse_session *attached, const struct mount_options *options, bool keep)
 {
     bool root = geteuid() == 0;
     if (root && !keep && attach_device(options->mountpoint) == options->estate->device)
         umount2(options->mountpoint, MNT_DETACH);
-    else if (!root && !keep)
+    if ((!root && !keep) || is_gone(attached)) {
         fuse_session_unmount(attached);
-    fuse_session_destroy(attached);
+        fuse_session_destroy(attached);
+        return;
+    }
+    close(fuse_session_fd(attached));
+    left = attached;
 }

@@ -124,11 +124,11 @@ check "and there is no such file" not test -e "$b/kept/half"
 echo "# crashes"
 for ((i = 0; i < 4; i++)); do
     worker=$(worker_of "$(mount_pid "$a")")
-    kill -SEGV "$worker"
+    kill -ABRT "$worker"
     eventually replaced || fail "crash $i: no other comes"
     test -d "$a/kept" || fail "crash $i: it does not serve"
 done
-kill -SEGV "$(worker_of "$(mount_pid "$a")")"
+kill -ABRT "$(worker_of "$(mount_pid "$a")")"
 wait "$(mount_pid "$a")"
 check "five crashes within ten seconds end the mount with status 1" test $? == 1
 check "which is said" grep -q '5 crashes within 10 s: the mount has ended' "$a.log"
