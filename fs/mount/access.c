@@ -1,26 +1,15 @@
 #include "fs/mount/access.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
+#include "fs/mount/process.h"
+
+/* Not fuse_req_getgroups, which in libfuse 3.14 searches memory that it has not written. */
 static bool in_group(fuse_req_t req, gid_t gid)
 {
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    gid_t groups[256], *list = groups;
-    bool found = ctx->gid == gid;
-    if (found)
-        return true;
-    int count = fuse_req_getgroups(req, 256, groups);
-    if (count > 256) {
-        list = malloc((size_t)count * sizeof *list);
-        count = list ? fuse_req_getgroups(req, count, list) : 0;
-    }
-    for (int i = 0; i < count && !found; i++)
-        found = list[i] == gid;
-    if (list != groups)
-        free(list);
-    return found;
+    return ctx->gid == gid || process_in_group(ctx->pid, gid);
 }
 
 int access_allowed(fuse_req_t req, const struct node_stat *stat, int mask)

@@ -63,6 +63,29 @@ bool process_read(pid_t tid, struct process *process)
     return process->depth > 0;
 }
 
+bool process_in_group(pid_t tid, gid_t gid)
+{
+    char path[64], *line = NULL;
+    size_t room = 0;
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    FILE *status = fopen(path, "re");
+    while (status && !found && getline(&line, &room, status) > 0) {
+        if (strncmp(line, "Groups:", 7) != 0)
+            continue;
+        for (char *at = line + 7, *end; !found; at = end) {
+            unsigned long number = strtoul(at, &end, 10);
+            if (end == at)
+                break;
+            found = number == gid;
+        }
+    }
+    free(line);
+    if (status)
+        fclose(status);
+    return found;
+}
+
 int process_open(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);

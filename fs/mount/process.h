@@ -24,6 +24,9 @@ struct process {
 /* Reads what /proc tells of the process of thread `tid`; false: there is none. */
 bool process_read(pid_t tid, struct process *process);
 
+/* Whether a group is one of the thread's supplementary ones. */
+bool process_in_group(pid_t tid, gid_t gid);
+
 /* Shows all there are, until one visit returns true; whether one did. */
 bool process_each(bool (*visit)(void *arg, const struct process *process), void *arg);
 
