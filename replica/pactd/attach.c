@@ -246,7 +246,8 @@ void attach_request(struct replica *replica, struct attachment *attachment, cons
         return;
     }
     attachment->asked = *attach;
-    memcpy(attachment->host, attach->host.at, attach->host.len);
+    if (attach->host.len > 0)
+        memcpy(attachment->host, attach->host.at, attach->host.len);
     attachment->asked.host.at = attachment->host;
     attachment->state = ASKING;
     question_attach(replica, attachment);
