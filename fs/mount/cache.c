@@ -118,7 +118,8 @@ double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat
     struct inodes *inodes = cache->mount->inodes;
     if (!atomic_load(&cache->on) || !cache->names || stat->unborn_of || stat->parent != parent)
         return 0;
-    uint64_t barred_ms = inodes_names_barred_ms(inodes, parent), its_ms = inodes_name_barred_ms(inodes, stat->id);
+    uint64_t barred_ms = inodes_barred_ms(inodes, parent, BAR_NAMES_IN),
+             its_ms = inodes_barred_ms(inodes, stat->id, BAR_NAME);
     uint64_t until_ms = its_ms > barred_ms ? its_ms : barred_ms;
     until_ms = cache->names_from_ms > until_ms ? cache->names_from_ms : until_ms;
     if (!until_ms || now_ms() >= until_ms)
@@ -130,7 +131,7 @@ double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat
 void cache_set_busy(struct cache *cache, uint64_t parent)
 {
     if (atomic_load(&cache->on))
-        inodes_bar_names(cache->mount->inodes, parent, now_ms() + BUSY_MS);
+        inodes_bar(cache->mount->inodes, parent, BAR_NAMES_IN, now_ms() + BUSY_MS);
 }
 
 bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
@@ -146,9 +147,10 @@ bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
     if (node)
         node_stat(node, &stat);
     client_unlock(mount->client);
-    if (!node || !inodes_has_name(mount->inodes, stat.id) || inodes_name_barred_ms(mount->inodes, stat.id) > now_ms())
+    if (!node || !inodes_has_name(mount->inodes, stat.id) ||
+        inodes_barred_ms(mount->inodes, stat.id, BAR_NAME) > now_ms())
         return false;
-    inodes_bar_name(mount->inodes, stat.id, now_ms() + ASKED_MS);
+    inodes_bar(mount->inodes, stat.id, BAR_NAME, now_ms() + ASKED_MS);
     return true;
 }
 

@@ -16,9 +16,9 @@ struct inode {
     bool seen;        /* by others than ghosts */
     bool inherited;   /* a worker before had it looked up: the kernel owes more than `lookups` */
     bool paged, attr_cached;
-    uint64_t named; /* the value of inodes.names when its name was cached; 0: it was not */
-    uint64_t name_barred_ms, names_barred_ms;
-    mode_t mode; /* 0: nothing told yet */
+    uint64_t named;        /* the value of inodes.names when its name was cached; 0: it was not */
+    uint64_t barred_ms[2]; /* by enum inode_bar */
+    mode_t mode;           /* 0: nothing told yet */
     uid_t uid;
     gid_t gid;
     off_t size;
@@ -273,38 +273,20 @@ void inodes_forget_names(struct inodes *inodes)
     pthread_mutex_unlock(&inodes->lock);
 }
 
-void inodes_bar_names(struct inodes *inodes, uint64_t id, uint64_t until_ms)
+void inodes_bar(struct inodes *inodes, uint64_t id, enum inode_bar bar, uint64_t until_ms)
 {
     pthread_mutex_lock(&inodes->lock);
     struct inode *inode = find(inodes, id);
     if (inode)
-        inode->names_barred_ms = until_ms;
+        inode->barred_ms[bar] = until_ms;
     pthread_mutex_unlock(&inodes->lock);
 }
 
-uint64_t inodes_names_barred_ms(struct inodes *inodes, uint64_t id)
+uint64_t inodes_barred_ms(struct inodes *inodes, uint64_t id, enum inode_bar bar)
 {
     pthread_mutex_lock(&inodes->lock);
     const struct inode *inode = find(inodes, id);
-    uint64_t until_ms = inode ? inode->names_barred_ms : 0;
-    pthread_mutex_unlock(&inodes->lock);
-    return until_ms;
-}
-
-void inodes_bar_name(struct inodes *inodes, uint64_t id, uint64_t until_ms)
-{
-    pthread_mutex_lock(&inodes->lock);
-    struct inode *inode = find(inodes, id);
-    if (inode)
-        inode->name_barred_ms = until_ms;
-    pthread_mutex_unlock(&inodes->lock);
-}
-
-uint64_t inodes_name_barred_ms(struct inodes *inodes, uint64_t id)
-{
-    pthread_mutex_lock(&inodes->lock);
-    const struct inode *inode = find(inodes, id);
-    uint64_t until_ms = inode ? inode->name_barred_ms : 0;
+    uint64_t until_ms = inode ? inode->barred_ms[bar] : 0;
     pthread_mutex_unlock(&inodes->lock);
     return until_ms;
 }

@@ -38,11 +38,10 @@ void inodes_forget_names(struct inodes *inodes); /* of all */
 void inodes_take_over(struct inodes *inodes);    /* whatever the worker before had cached: it may be anything it knew */
 /* Those whose attributes it may have, forgotten: an array that the caller frees. */
 uint64_t *inodes_take_attrs(struct inodes *inodes, size_t *count);
-/* Until when, by CLOCK_MONOTONIC, no name in a directory, or not that of a znode, may be cached; 0: none is known. */
-void inodes_bar_names(struct inodes *inodes, uint64_t id, uint64_t until_ms);
-uint64_t inodes_names_barred_ms(struct inodes *inodes, uint64_t id);
-void inodes_bar_name(struct inodes *inodes, uint64_t id, uint64_t until_ms);
-uint64_t inodes_name_barred_ms(struct inodes *inodes, uint64_t id);
+/* Until when, by CLOCK_MONOTONIC, a znode's name, or any name in a directory, may not be cached; 0: none is known. */
+enum inode_bar { BAR_NAME, BAR_NAMES_IN };
+void inodes_bar(struct inodes *inodes, uint64_t id, enum inode_bar bar, uint64_t until_ms);
+uint64_t inodes_barred_ms(struct inodes *inodes, uint64_t id, enum inode_bar bar);
 
 /* The kernel may hold pages of this file (it is mapped), until inodes_take_paged says so and forgets it. */
 void inodes_set_paged(struct inodes *inodes, uint64_t id);

@@ -114,7 +114,7 @@ check "a killed worker comes back" as_user timeout 60 mkdir "$home/mnt/theirs/ag
 check "its user unmounts it" as_user fusermount3 -u "$home/mnt"
 check "and it ends" eventually not kill -0 "$supervisor"
 check "SIGTERM unmounts as well" eval 'as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && pkill -TERM -f -x -- "$pactfs $SERVERS $home/mnt" && eventually not mountpoint -q "$home/mnt"'
-check "a dead one is mounted over" eval 'as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && pkill -KILL -f -x -- "$pactfs $SERVERS $home/mnt" && sleep 1 &&
+check "a dead one is mounted over" eval 'as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && pkill -KILL -f -x -- "$pactfs $SERVERS $home/mnt" && eventually not pgrep -f "^pactfs-worker $home/mnt" &&
     as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && as_user test -d "$home/mnt/theirs"'
 as_user fusermount3 -u "$home/mnt"
 check "and ends" eventually not runs_at "$home/mnt"
