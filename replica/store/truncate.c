@@ -54,7 +54,7 @@ const struct index_point *log_point(struct store *store, uint64_t after, struct 
     return (*segment)->point_count > 0 ? (*segment)->points : NULL;
 }
 
-/* The newest entry at or below zxid, or the log's base. */
+/* The newest entry at or below zxid, or the log's base, or the newest snapshot: never before what it holds. */
 static int find_floor(struct store *store, uint64_t zxid, uint64_t *floor)
 {
     struct segment *segment;
@@ -62,6 +62,9 @@ static int find_floor(struct store *store, uint64_t zxid, uint64_t *floor)
     *floor = store->base;
     if (point != NULL && point->after > store->base && !entry_void(store, point->batch, point->after))
         *floor = point->after;
+    const struct snapshot *newest = snapshot_newest(store, 0);
+    if (newest != NULL && *floor < newest->zxid)
+        *floor = newest->zxid;
     struct log_reader *reader;
     int code = log_reader_open(store, *floor, &reader);
     if (code != ERR_OK)
