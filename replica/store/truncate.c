@@ -60,7 +60,8 @@ static int find_floor(struct store *store, uint64_t zxid, uint64_t *floor)
     struct segment *segment;
     const struct index_point *point = log_point(store, zxid, &segment);
     *floor = store->base;
-    if (point != NULL && point->after > store->base && !entry_void(store, point->batch, point->after))
+    if (point != NULL && point->after > store->base && point->after <= zxid &&
+        !entry_void(store, point->batch, point->after))
         *floor = point->after;
     const struct snapshot *newest = snapshot_newest(store, 0);
     if (newest != NULL && *floor < newest->zxid)
