@@ -50,7 +50,8 @@ watch() {
 }
 # watcher_missed_nothing NAME COUNT: it was told of each of these directories once
 watcher_missed_nothing() {
-    eventually eval '(($(grep -c "CREATE" "$WORK/events") >= $2))'
+    local count=$2
+    eventually eval '(($(grep -c CREATE "$WORK/events") >= count))'
     kill "$watcher" && wait "$watcher"
     diff <(awk '$3 ~ /CREATE/ { print $5 }' "$WORK/events" | sort) <(seq -f "$1-%g" 1 "$2" | sort)
 }
