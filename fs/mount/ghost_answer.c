@@ -1,10 +1,11 @@
 /* The daemon's side of a ghost: nothing is changed, the kernel is told that it was done. Before the operation a
  * ghost's name means what it meant before the change; every other name, and everybody else, sees the tree as it is.
- * All with timeouts of 0: what a ghost is told must not linger. */
+ * Names come with timeouts of 0, for what a ghost is told of them must not linger; attributes are everybody's. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fs/mount/cache.h"
 #include "fs/mount/control.h"
 #include "fs/mount/ghost_thread.h"
 #include "fs/mount/inode.h"
@@ -68,21 +69,22 @@ static bool something_mounted(struct mount *mount, const struct asked *asked, ui
     return below;
 }
 
-/* The znode as the tree has it; or, if it is gone already, as the kernel was told last. */
-static void stat_or_remains(struct mount *mount, uint64_t id, enum node_kind kind, struct node_stat *stat)
+/* The znode as the tree has it; or, if it is gone already, as the kernel was told last. Whether it is there. */
+static bool stat_or_remains(struct mount *mount, uint64_t id, enum node_kind kind, struct node_stat *stat)
 {
     struct stat attr;
     if (!mount_stat(mount, id, stat))
-        return;
+        return true;
     *stat = (struct node_stat){.id = id, .kind = kind, .mode = 0700};
     if (!inodes_remains(mount->inodes, id, &attr))
-        return;
+        return false;
     stat->mode = attr.st_mode & 07777;
     stat->uid = attr.st_uid;
     stat->gid = attr.st_gid;
     stat->size = (uint64_t)attr.st_size;
     stat->mtime_ns = attr.st_mtim.tv_sec * 1000000000 + attr.st_mtim.tv_nsec;
     stat->ctime_ns = attr.st_ctim.tv_sec * 1000000000 + attr.st_ctim.tv_nsec;
+    return false;
 }
 
 /* What a name means now; 0: nothing. "." is asked for a directory that the kernel's cache has dropped: one outside of
@@ -108,15 +110,15 @@ static uint64_t current(struct mount *mount, uint64_t parent_id, const char *nam
     return stat.id;
 }
 
-/* With timeouts of 0. */
 static void fill_entry(struct mount *mount, uint64_t id, enum node_kind kind, struct fuse_entry_param *entry)
 {
     struct node_stat stat;
-    stat_or_remains(mount, id, kind, &stat);
+    bool there = stat_or_remains(mount, id, kind, &stat);
     *entry = (struct fuse_entry_param){.ino = inode_of(mount, id)};
     inode_attr(mount, &stat, &entry->attr);
     inodes_count_ghost(mount->inodes, id);
     inodes_told(mount->inodes, id, &entry->attr);
+    entry->attr_timeout = there ? cache_attr_s(mount->cache, entry->ino, &stat) : 0;
 }
 
 static void reply_node(struct mount *mount, fuse_req_t req, uint64_t id, enum node_kind kind)
@@ -168,8 +170,11 @@ static void reply_made(struct mount *mount, fuse_req_t req, fuse_ino_t parent, c
 {
     struct asked asked;
     if (ask(mount, req, parent, name, &asked) &&
-        expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == kind))
+        expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == kind)) {
+        cache_begin_read(mount->cache);
         reply_node(mount, req, asked.id, kind);
+        cache_end_read(mount->cache);
+    }
 }
 
 void ghost_mkdir(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -198,9 +203,11 @@ void ghost_create(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const 
         !expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == KIND_FILE))
         return;
     set_ghost_handle(fi);
+    cache_begin_read(mount->cache);
     fill_entry(mount, asked.id, KIND_FILE, &entry);
     if (fuse_reply_create(req, &entry, fi))
         inodes_count(mount->inodes, asked.id, -1);
+    cache_end_read(mount->cache);
 }
 
 /* A name that the kernel has not looked up for this removal may be bound to a newer node, whose watches the events
@@ -238,11 +245,12 @@ void ghost_rename(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const 
 void ghost_getattr(struct mount *mount, fuse_req_t req, fuse_ino_t ino)
 {
     struct stat attr;
-    if (lookup_attr(mount, req, ino, &attr, NULL)) {
+    double keep_s = 0;
+    if (lookup_attr(mount, req, ino, &attr, &keep_s)) {
         struct node_stat stat = {.id = ino, .kind = KIND_DIRECTORY, .mode = 0700};
         inode_attr(mount, &stat, &attr);
     }
-    fuse_reply_attr(req, &attr, 0);
+    fuse_reply_attr(req, &attr, keep_s);
 }
 
 void ghost_setattr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -195,7 +195,9 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     double keep_s;
     (void)fi;
     if (mount_ghost(mount, req)) {
+        cache_begin_read(mount->cache);
         ghost_getattr(mount, req, ino);
+        cache_end_read(mount->cache);
         return;
     }
     files_wait_closing(mount->files, ino);

@@ -35,8 +35,9 @@ check "marks with names on the whole are not" test "$(grep -c '^\(mount\|filesys
 
 listen files
 echo 2 >"$A/w/f"
-# No MODIFY, as for truncate(2) anywhere: the kernel has no descriptor to give with it.
-hears "what is written elsewhere, with the file" "CLOSE_WRITE f"
+hears "what is written elsewhere, with the file" "
+    MODIFY f
+    CLOSE_WRITE f"
 
 if grep -qx 'inode, with names: OK' "$WORK/marks"; then
     listen names
