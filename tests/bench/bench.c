@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -94,6 +95,13 @@ static struct shared *shared_new(unsigned processes)
     pthread_barrier_init(&shared->start, &attr, processes);
     pthread_barrierattr_destroy(&attr);
     return shared;
+}
+
+int (*bench_step(const struct bench_step *steps, const char *name))(void *context)
+{
+    while (steps->name != NULL && strcmp(steps->name, name) != 0)
+        steps++;
+    return steps->step;
 }
 
 int bench_run(const struct bench_work *work, unsigned processes, double seconds)

@@ -31,6 +31,13 @@ struct bench_work {
     const void *arg;
 };
 
+/* What a program can do, by name; the table ends with NULL. The step of that name, or NULL. */
+struct bench_step {
+    const char *name;
+    int (*step)(void *context);
+};
+int (*bench_step(const struct bench_step *steps, const char *name))(void *context);
+
 /* Runs it in that many processes, which begin together and stop after `seconds`; prints the sum. 0, or 1 if any
  * process failed. */
 int bench_run(const struct bench_work *work, unsigned processes, double seconds);

@@ -2,6 +2,8 @@
  * that links it would see, and what the mount stands on.
  *
  *   write|create SERVERS PROCESSES SECONDS   one outstanding request each; create is create and delete
+ *   ask SERVERS PROCESSES SECONDS            questions to the replica a client is connected to: there and back
+ *   sync SERVERS PROCESSES SECONDS           the read barrier: all the hops of a write, and nothing on a disk
  *   pipe SERVERS OUTSTANDING SECONDS         writes by one client, that many outstanding
  *   event SERVERS COUNT                      from the submission of a write in one client to its change in another
  *   populate SERVERS COUNT                   znodes of 100 bytes, 1,000 in each directory; prints the bytes of live
@@ -81,6 +83,8 @@ static int delete_file(struct client *client, const char *path)
 struct place {
     struct client *client;
     char file[32], made[32];
+    sem_t answered;
+    int code;
 };
 
 static void *begin(const void *servers, unsigned process)
@@ -89,6 +93,7 @@ static void *begin(const void *servers, unsigned process)
     place->client = open_client(servers, NULL);
     snprintf(place->file, sizeof place->file, "bare%u", process);
     snprintf(place->made, sizeof place->made, "bare-made%u", process);
+    sem_init(&place->answered, 0, 0);
     if (make(place->client, place->file, KIND_FILE) != ERR_OK)
         return NULL;
     return place;
@@ -115,6 +120,36 @@ static int step_create(void *context)
     struct result result;
     int code = client_call(place->client, &request, &result);
     return code != ERR_OK ? code : delete_file(place->client, place->made);
+}
+
+static void told(void *arg, const struct message_status *status)
+{
+    struct place *place = arg;
+    place->code = status != NULL ? ERR_OK : ERR_NO_QUORUM;
+    sem_post(&place->answered);
+}
+
+static int step_ask(void *context)
+{
+    struct place *place = context;
+    client_ask(place->client, told, place);
+    sem_wait(&place->answered);
+    return place->code;
+}
+
+static void synced(void *arg, const struct result *result)
+{
+    struct place *place = arg;
+    place->code = result->code;
+    sem_post(&place->answered);
+}
+
+static int step_sync(void *context)
+{
+    struct place *place = context;
+    client_sync(place->client, synced, place);
+    sem_wait(&place->answered);
+    return place->code;
 }
 
 /* --- many outstanding --- */
@@ -258,11 +293,12 @@ static int first_write(const char *servers)
 
 int main(int argc, char **argv)
 {
+    static const struct bench_step steps[] = {
+        {"write", step_write}, {"create", step_create}, {"ask", step_ask}, {"sync", step_sync}, {NULL, NULL}};
     if (argc < 3 || argc > 5)
         bench_fail("usage: bench_bare OPERATION SERVERS ...");
     const char *name = argv[1], *servers = argv[2];
-    struct bench_work work = {.begin = begin, .end = end, .arg = servers};
-    work.step = strcmp(name, "write") == 0 ? step_write : strcmp(name, "create") == 0 ? step_create : NULL;
+    struct bench_work work = {.begin = begin, .step = bench_step(steps, name), .end = end, .arg = servers};
     if (work.step != NULL && argc == 5)
         return bench_run(&work, (unsigned)atoi(argv[3]), atof(argv[4]));
     if (strcmp(name, "pipe") == 0 && argc == 5)

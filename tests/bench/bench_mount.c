@@ -6,6 +6,8 @@
  *   stat     stat of a file
  *   cat      open, read of 256 bytes, close
  *   lock     flock and unlock of an open file that nobody else wants
+ *   ask      a single request to the daemon: an attribute of an open file
+ *   disk     what a log does for each write, in any directory: 512 bytes past the page cache, and fdatasync
  *
  * bench_mount event DIR-A DIR-B COUNT - from the call of close() in one mount to the inotify event in another.
  * bench_mount handover DIR-A DIR-B COUNT - from the call of flock(LOCK_UN) in one mount to the lock in another, where a
@@ -24,13 +26,18 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
 
+enum { SECTOR_BYTES = 512, LOG_BYTES = 16 << 20 };
+
 struct place {
     char dir[PATH_MAX - 16], file[PATH_MAX], made[PATH_MAX];
-    int fd; /* of the file */
+    int fd;       /* of the file */
+    void *sector; /* of a log, and where the next one goes */
+    off_t at;
 };
 
 static int write_file(const char *path, int flags)
@@ -105,6 +112,36 @@ static int step_lock(void *context)
 {
     const struct place *place = context;
     return flock(place->fd, LOCK_EX) != 0 || flock(place->fd, LOCK_UN) != 0;
+}
+
+static int step_ask(void *context)
+{
+    char text[32];
+    return fgetxattr(((struct place *)context)->fd, "user.pact.version", text, sizeof text) <= 0;
+}
+
+static void *begin_log(const void *arg, unsigned process)
+{
+    struct place *place = begin(arg, process);
+    void *zeros;
+    if (place == NULL || posix_memalign(&zeros, 4096, LOG_BYTES) != 0)
+        return NULL;
+    memset(zeros, 0, LOG_BYTES);
+    close(place->fd);
+    place->fd = open(place->file, O_WRONLY | O_DIRECT | O_CLOEXEC);
+    bool made = place->fd >= 0 && pwrite(place->fd, zeros, LOG_BYTES, 0) == LOG_BYTES && fsync(place->fd) == 0;
+    place->sector = zeros;
+    return made ? place : NULL;
+}
+
+static int step_disk(void *context)
+{
+    struct place *place = context;
+    if (place->at == LOG_BYTES)
+        place->at = 0;
+    int failed = pwrite(place->fd, place->sector, SECTOR_BYTES, place->at) != SECTOR_BYTES || fdatasync(place->fd) != 0;
+    place->at += SECTOR_BYTES;
+    return failed;
 }
 
 /* Waits for an event on `watch`: its time, or fails after five seconds. */
@@ -225,24 +262,20 @@ static int measure_handover(const char *a, const char *b, int count)
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*step)(void *context);
-    } operations[] = {
-        {"write", step_write}, {"create", step_create}, {"mkdir", step_mkdir},
-        {"stat", step_stat},   {"cat", step_cat},       {"lock", step_lock},
-    };
+    static const struct bench_step steps[] = {{"write", step_write}, {"create", step_create}, {"mkdir", step_mkdir},
+                                              {"stat", step_stat},   {"cat", step_cat},       {"lock", step_lock},
+                                              {"ask", step_ask},     {"disk", step_disk},     {NULL, NULL}};
     if (argc != 5)
-        bench_fail("usage: bench_mount write|create|mkdir|stat|cat|lock DIR PROCESSES SECONDS\n"
+        bench_fail("usage: bench_mount write|create|mkdir|stat|cat|lock|ask|disk DIR PROCESSES SECONDS\n"
                    "       bench_mount event|handover DIR-A DIR-B COUNT");
     if (strcmp(argv[1], "event") == 0)
         return measure_events(argv[2], argv[3], atoi(argv[4]));
     if (strcmp(argv[1], "handover") == 0)
         return measure_handover(argv[2], argv[3], atoi(argv[4]));
-    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
-        struct bench_work work = {.begin = begin, .step = operations[i].step, .end = end, .arg = argv[2]};
-        if (strcmp(argv[1], operations[i].name) == 0)
-            return bench_run(&work, (unsigned)atoi(argv[3]), atof(argv[4]));
-    }
-    bench_fail("bench_mount: no operation '%s'", argv[1]);
+    struct bench_work work = {.begin = begin, .step = bench_step(steps, argv[1]), .end = end, .arg = argv[2]};
+    if (work.step == NULL)
+        bench_fail("bench_mount: no operation '%s'", argv[1]);
+    if (work.step == step_disk)
+        work.begin = begin_log;
+    return bench_run(&work, (unsigned)atoi(argv[3]), atof(argv[4]));
 }
