@@ -307,7 +307,8 @@ static void session_closed(struct replica *replica, const struct op_close_sessio
     report(REPORT_INFO, "session %" PRIu64 ": closed", close->session);
     if (!attachment)
         return;
-    stream_pump(replica, &attachment->stream); /* its last results first */
+    while (stream_pump(replica, &attachment->stream)) /* its last results first */
+        continue;
     if (attachment->state == DETACHING)
         attach_send(replica, attachment, &(struct message){.kind = MESSAGE_DETACHED});
     else
@@ -390,19 +391,21 @@ static void remove_attachment(struct replica *replica, struct attachment *attach
     free(attachment);
 }
 
-void attach_pump(struct replica *replica)
+bool attach_pump(struct replica *replica)
 {
+    bool more = false;
     struct attachment *attachment, *next;
     DL_FOREACH_SAFE(replica->attachments, attachment, next)
     {
         if (attachment->state == ASKING && attachment->level_zxid)
             attach_level(replica, attachment, attachment->level_zxid);
-        stream_pump(replica, &attachment->stream);
+        more |= stream_pump(replica, &attachment->stream);
         if (stream_stalled(&attachment->stream))
             attach_refuse(replica, attachment, ERR_UNREACHABLE, "the mount does not take its snapshot");
         if (!attachment->peer)
             remove_attachment(replica, attachment);
     }
+    return more;
 }
 
 void attach_free(struct replica *replica)

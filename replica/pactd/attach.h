@@ -31,8 +31,8 @@ void attach_new_leader(struct replica *replica);
 void attach_new_version(struct replica *replica);
 /* This replica has been without a leader for too long: another one may have one. */
 void attach_send_away(struct replica *replica);
-/* Streams to all, and frees those whose link is down. */
-void attach_pump(struct replica *replica);
+/* Streams to all, and frees those whose link is down. True: there may be more to stream, in another turn. */
+bool attach_pump(struct replica *replica);
 void attach_free(struct replica *replica);
 size_t attach_count(const struct replica *replica); /* of those attached */
 

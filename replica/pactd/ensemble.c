@@ -7,6 +7,7 @@
 
 #include "replica/pactd/attach.h"
 #include "replica/pactd/pipeline.h"
+#include "replica/pactd/priority.h"
 
 /* --- roles --- */
 
@@ -76,6 +77,8 @@ static void on_role(struct replica *replica, const struct zab_action *action)
     if (replica->serving && !serves)
         replica->alone_ms = clock_ms();
     replica->serving = serves;
+    if (serves)
+        priority_come_forward();
     peers_untell(replica);
     if (replica->member_count > 0)
         report(REPORT_INFO, "replica %u: %s, epoch %u", replica->id,

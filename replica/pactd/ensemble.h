@@ -43,7 +43,8 @@ void peers_untell(struct replica *replica);
 
 void follower_feed(struct replica *replica, struct member *member, uint64_t after, bool snapshot);
 void follower_unfeed(struct replica *replica, struct member *member);
-void followers_pump(struct replica *replica);
+/* Sends each what it can take; true: there may be more, in another turn. */
+bool followers_pump(struct replica *replica);
 
 /* --- install.c: the follower's side of a snapshot --- */
 

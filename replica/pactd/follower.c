@@ -127,8 +127,10 @@ void follower_unfeed(struct replica *replica, struct member *member)
     stream_end(replica, &member->stream);
 }
 
-void followers_pump(struct replica *replica)
+bool followers_pump(struct replica *replica)
 {
+    bool more = false;
     for (size_t i = 0; i < replica->member_count; i++)
-        stream_pump(replica, &replica->members[i].stream);
+        more |= stream_pump(replica, &replica->members[i].stream);
+    return more;
 }

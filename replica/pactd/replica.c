@@ -13,6 +13,7 @@
 #include "replica/pactd/attach.h"
 #include "replica/pactd/ensemble.h"
 #include "replica/pactd/pipeline.h"
+#include "replica/pactd/priority.h"
 
 /* --- time, failure --- */
 
@@ -83,13 +84,13 @@ static void turn(struct replica *replica)
 {
     roster_pass_time(&replica->roster, clock_ms());
     uint64_t due_ms = receive(replica);
-    followers_pump(replica);
+    bool more = followers_pump(replica);
     pipeline_sync(replica);
-    bool more = pipeline_apply(replica, APPLY_BUDGET);
+    more |= pipeline_apply(replica, APPLY_BUDGET);
     if (replica->failure != ERR_OK)
         return; /* what could not be made durable must not be seen */
     questions_ask(replica);
-    attach_pump(replica);
+    more |= attach_pump(replica);
     more |= store_last_zxid(replica->store) > store_durable_zxid(replica->store); /* what answers led to */
     arm_due_timer(replica, more ? 0 : earlier(due_ms, zab_deadline(replica->zab)));
 }
@@ -264,7 +265,11 @@ static int load(struct replica *replica, char *text, size_t text_len)
         return code;
     if (*store_notice(replica->store))
         report(REPORT_WARN, "%s", store_notice(replica->store));
-    return start_load(replica, text, text_len);
+    if (replica->member_count > 0)
+        priority_stand_back(); /* until it serves; but the threads of the store and of the ports do not */
+    code = start_load(replica, text, text_len);
+    priority_come_forward();
+    return code;
 }
 
 static int open_parts(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
@@ -316,6 +321,8 @@ int replica_run(struct replica *replica)
         uv_poll_start(&replica->mesh_poll, UV_READABLE, on_readable);
     uv_timer_start(&replica->tick_timer, on_tick, TICK_MS, TICK_MS);
     replica->roster.clock_ms = clock_ms();
+    if (replica->member_count > 0)
+        priority_stand_back();
     turn(replica); /* alone, it leads from here */
     report(REPORT_INFO, "replica %u: serving on port %u", replica->id, port_number(replica->port));
     if (replica->ready)
@@ -328,6 +335,7 @@ int replica_run(struct replica *replica)
     uv_timer_stop(&replica->tick_timer);
     uv_timer_stop(&replica->due_timer);
     checkpoint_stop(replica);
+    priority_come_forward();
     report(REPORT_INFO, "replica %u: stopped", replica->id);
     return replica->failure;
 }

@@ -91,7 +91,7 @@ static bool snapshot_step(struct replica *replica, struct stream *stream)
 {
     if (!stream->cursor)
         return begin_snapshot(replica, stream);
-    struct bytes chunk = {replica->scratch, snapshot_read(stream->cursor, replica->scratch, LIMIT_CHUNK_BYTES)};
+    struct bytes chunk = {replica->scratch, snapshot_read(stream->cursor, replica->scratch, STREAM_CHUNK_BYTES)};
     if (chunk.len > 0) {
         stream->sink->snapshot_chunk(replica, stream->to, chunk);
         return true;
@@ -201,9 +201,19 @@ static bool step(struct replica *replica, struct stream *stream)
     return entries_step(replica, stream, limit);
 }
 
-void stream_pump(struct replica *replica, struct stream *stream)
+bool stream_pump(struct replica *replica, struct stream *stream)
 {
-    while (stream->sink && stream->sink->open(stream->to) && stream->sink->queued(stream->to) < STREAM_AHEAD_BYTES &&
-           step(replica, stream))
+    size_t queued, limit = 0;
+    while (stream->sink && stream->sink->open(stream->to)) {
+        queued = stream->sink->queued(stream->to);
+        limit = limit ? limit : queued + STREAM_TURN_BYTES;
+        if (queued >= STREAM_AHEAD_BYTES)
+            return false;
+        if (queued >= limit)
+            return true;
+        if (!step(replica, stream))
+            return false;
         stream->moved_ms = clock_ms();
+    }
+    return false;
 }

@@ -14,7 +14,9 @@
 struct replica;
 
 enum {
-    STREAM_AHEAD_BYTES = 1024 * 1024,
+    STREAM_AHEAD_BYTES = 256 * 1024,
+    STREAM_TURN_BYTES = 64 * 1024,    /* to one receiver, before the others and what arrives have their turn */
+    STREAM_CHUNK_BYTES = 64 * 1024,   /* of a snapshot */
     STREAM_MESSAGE_BYTES = 32 * 1024, /* a message takes another entry until it has this much */
     STREAM_MESSAGE_ENTRIES = 512,
     STREAM_SCRATCH_BYTES = STREAM_MESSAGE_BYTES + LIMIT_ENTRY_BYTES,
@@ -64,8 +66,9 @@ bool stream_cached(struct stream_cache *cache, const struct batch *batch, uint64
 int stream_start(struct replica *replica, struct stream *stream, const struct stream_sink *sink, void *to,
                  uint64_t zxid, bool snapshot);
 void stream_end(struct replica *replica, struct stream *stream);
-/* Sends what there is and what the receiver can take. */
-void stream_pump(struct replica *replica, struct stream *stream);
+/* Sends what there is and what the receiver can take, and no more than a turn's part of it: true if there may be more.
+ */
+bool stream_pump(struct replica *replica, struct stream *stream);
 /* Whether it holds a snapshot of the tree and its receiver has taken nothing of it for too long. */
 bool stream_stalled(const struct stream *stream);
 

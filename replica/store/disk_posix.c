@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 #define MEMORY_ALIGN 4096u
-#define ZERO_BYTES   (1u * MIB) /* zeros are written in pieces of this size */
+#define ZERO_BYTES   (128u * KIB) /* zeros are written in pieces of this size: syncs come in between */
+#define STEADY_BYTES (64u * KIB)  /* writes of this size go to the disk soon, lest a sync found very much to do */
 
 struct posix {
     int directory, lock; /* descriptors */
@@ -113,6 +114,8 @@ static int write_at(void *self, struct disk_file *file, uint64_t offset, const v
             return -EIO; /* a regular file never does this; don't spin if it does */
         done += (size_t)n;
     }
+    if (len >= STEADY_BYTES) /* a hint: what fails, or does nothing past the page cache, is no error */
+        (void)sync_file_range(file->fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
     return 0;
 }
 

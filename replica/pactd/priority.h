@@ -1,0 +1,15 @@
+/* priority.h - a replica that catches up stands back: what it has missed can wait, what others serve on the same
+ * machine, perhaps the other replicas and mounts, can not.
+ *
+ * For the calling thread. Nothing happens where the system would not let it come forward again (CAP_SYS_NICE,
+ * RLIMIT_NICE). */
+#ifndef PACT_PRIORITY_H
+#define PACT_PRIORITY_H
+
+#include <stdbool.h>
+
+/* Both may be called again. A thread that is made meanwhile inherits the lower priority. */
+void priority_stand_back(void);
+void priority_come_forward(void);
+
+#endif
