@@ -45,15 +45,19 @@ bool ensemble_knows(const struct replica *replica, const struct entry *entry)
     return entry->request.kind != OP_SET_STATE_VERSION || entry->request.state_version <= replica->state_version_max;
 }
 
-/* The semantics of a newer version begin when every member knows them (design §2). */
+/* The semantics of a newer version begin when every member knows them (design §2): in one entry, the newest that all
+ * know. In a new ensemble it comes before the first session, so that nobody meets the old semantics. */
 static void raise_version(struct replica *replica)
 {
-    uint32_t version = state_version(replica->state) + 1;
-    if (version > replica->state_version_max || version == replica->raising)
-        return;
-    for (size_t i = 0; i < replica->member_count; i++)
-        if (!replica->members[i].greeted || replica->members[i].state_version_max < version)
+    uint32_t version = replica->state_version_max;
+    for (size_t i = 0; i < replica->member_count; i++) {
+        if (!replica->members[i].greeted)
             return;
+        if (replica->members[i].state_version_max < version)
+            version = replica->members[i].state_version_max;
+    }
+    if (version <= state_version(replica->state) || version == replica->raising)
+        return;
     struct request request = {.kind = OP_SET_STATE_VERSION, .state_version = version};
     if (pipeline_propose_own(replica, &request) == ERR_OK)
         replica->raising = version;

@@ -23,6 +23,7 @@ start_ensemble 3
 for i in 1 2 3; do
     start_mount_on $i "$(mnt $i)" -o op_timeout=3s
 done
+check "it began with the newest semantics, in one step" test "$(grep -ho 'state version .*' "$WORK"/replica-*.log | sort -u | wc -l)" == 1
 
 echo "# one tree"
 for i in 1 2 3; do

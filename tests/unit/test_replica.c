@@ -34,7 +34,7 @@ static void a_new_directory_becomes_a_cluster(void **state)
     struct probe probe = {0};
     probe_open(&probe, host->address, NULL);
     struct message_status first = probe_status(&probe);
-    while (first.state_version < STATE_VERSION) /* logged right after the start */
+    while (first.state_version < STATE_VERSION) /* logged right at the start */
         first = probe_status(&probe);
     assert_memory_not_equal(first.cluster, none, sizeof none);
     assert_int_equal(first.leader, 1);
@@ -52,6 +52,18 @@ static void a_new_directory_becomes_a_cluster(void **state)
     assert_int_equal(second.epoch, epoch + 1);
     assert_int_equal(second.zxid, zxid);
     assert_int_equal(second.digest, digest);
+    probe_free(&probe);
+}
+
+/* The semantics are the newest before the first session is made: no mount meets a new cluster that does not know locks.
+ */
+static void a_new_cluster_begins_with_the_newest_semantics(void **state)
+{
+    struct host *host = *state;
+    struct probe probe = {0};
+    probe_open(&probe, host->address, NULL);
+    probe_attach(&probe, "first");
+    assert_int_equal(state_version(probe.tree), STATE_VERSION);
     probe_free(&probe);
 }
 
@@ -386,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         HOST_TEST(a_new_directory_becomes_a_cluster),
+        HOST_TEST(a_new_cluster_begins_with_the_newest_semantics),
         HOST_TEST(a_directory_has_one_replica),
         HOST_TEST(a_session_is_made_once),
         HOST_TEST(who_does_not_belong_is_refused),
