@@ -97,7 +97,7 @@
 #define LIMIT_HANDLES      65536u      /* open files and directories of one mount */
 #define LIMIT_STAGED_BYTES (64u * MIB) /* staged and not yet committed, all handles together */
 #define LIMIT_GHOSTS       65536u      /* pending changes to announce */
-#define LIMIT_HOLDERS      16384u      /* processes that hold a lock or own an ephemeral, of one mount */
+#define LIMIT_HOLDERS      16384u      /* processes that hold a lock, or own or made an ephemeral, of one mount */
 #define UNBORN_WAIT_MS     100u        /* OPEN and GETATTR wait this long for a RELEASE under way */
 #define TURN_WAIT_MS       1000u       /* and a RELEASE for those of what was closed before */
 

@@ -8,7 +8,7 @@
  *                       number (`unique`), which is the request's tag
  *   INIT                as the kernel sent it, for libfuse
  *   handles             one slot for each open description, by its fh
- *   owned               which znode hangs on which process
+ *   owned               which znode hangs on which process, or was made by it
  *   fenced              who lost something under an earlier session
  *   ghosts              the threads that acted for the workers before: what they still ask is not answered by doing it
  *   known               a bit for each inode that the kernel has looked up: it may be watched */
@@ -48,6 +48,7 @@ struct estate_handle {
 struct estate_owned {
     _Atomic uint64_t id; /* 0: free */
     pid_t pid;
+    bool stays;     /* the process made it, and it outlives that */
     uint64_t noted; /* process_now() when it lived */
 };
 

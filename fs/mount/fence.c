@@ -266,10 +266,11 @@ static void fence_one(struct mount *mount, struct fenced fenced)
 {
     struct fence *fence = mount->fence;
     struct process now;
-    if (fenced.pid == FIRST && fenced.pidfd >= 0) {
+    if (fenced.pid == FIRST && fenced.pidfd >= 0)
+        fenced.group = 0;
+    if (fenced.pidfd >= 0 && (fenced.pid == FIRST || process_ended(fenced.pidfd))) {
         close(fenced.pidfd);
         fenced.pidfd = -1;
-        fenced.group = 0;
     }
     if (fenced.pidfd >= 0 && process_read(fenced.pid, &now) && now.group)
         fenced.group = now.group;
@@ -282,6 +283,8 @@ static void fence_one(struct mount *mount, struct fenced fenced)
     pthread_mutex_unlock(&fence->lock);
     if (needless)
         record_remove(mount->record, fenced.key);
+    else if (fenced.pidfd >= 0) /* it lives: with its group of now */
+        record_add(mount->record, &(struct record_holder){fenced.key, fenced.pid, fenced.group, process_now()});
 }
 
 void fence_add(struct mount *mount, const struct fenced *list, size_t count)

@@ -1,6 +1,7 @@
 #include "fs/mount/holder.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -28,7 +29,7 @@ struct holder {
     int pidfd;      /* -1: it has died */
     bool by_number; /* it is in `by_pid` */
     uint64_t noted; /* process_now() when it was known to live */
-    unsigned count; /* of what it holds */
+    unsigned counts[HOLDINGS];
     UT_hash_handle hh;
     UT_hash_handle hh_pid;
 };
@@ -41,7 +42,8 @@ struct holders {
     int epoll, wake;
     pthread_mutex_t lock; /* of what is below */
     uint64_t last_key;
-    size_t holding; /* of them, with a count */
+    size_t noted;   /* of them, with counts: of anything … */
+    size_t holding; /* … and of what is lost with the session */
     struct holder *by_key, *by_pid;
 };
 
@@ -52,6 +54,17 @@ static struct holder *find(struct holders *holders, uint64_t key)
     struct holder *holder;
     HASH_FIND(hh, holders->by_key, &key, sizeof key, holder);
     return holder;
+}
+
+static bool is_noted(const struct holder *holder)
+{
+    return holder->counts[HOLDS] || holder->counts[MADE] || holder->counts[ASKS];
+}
+
+/* Whether something is lost with the session. */
+static bool holds_any(const struct holder *holder)
+{
+    return holder->counts[HOLDS] || holder->counts[MADE];
 }
 
 static void take_number(struct holders *holders, struct holder *holder)
@@ -73,8 +86,8 @@ static void forget(struct holders *holders, struct holder *holder)
 {
     bury(holders, holder);
     HASH_DELETE(hh, holders->by_key, holder);
-    if (holder->count)
-        holders->holding--;
+    holders->noted -= is_noted(holder);
+    holders->holding -= holds_any(holder);
     free(holder);
 }
 
@@ -90,16 +103,18 @@ static struct holder *find_living(struct holders *holders, pid_t pid)
     return holder;
 }
 
-/* Takes the pidfd over. NULL: it has died, or too many are noted. */
-static struct holder *add(struct holders *holders, const struct process *process, int pidfd)
+/* Takes the pidfd over. */
+static int add(struct holders *holders, const struct process *process, int pidfd, struct holder **added)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = holders->last_key + 1};
-    if (holders->holding >= LIMIT_HOLDERS || process_ended(pidfd) ||
-        epoll_ctl(holders->epoll, EPOLL_CTL_ADD, pidfd, &event)) {
+    int code = process_ended(pidfd) ? ERR_INVALID : ERR_OK;
+    if (!code && (holders->noted >= LIMIT_HOLDERS || epoll_ctl(holders->epoll, EPOLL_CTL_ADD, pidfd, &event)))
+        code = ERR_TOO_MANY;
+    if (code) {
         close(pidfd);
-        return NULL;
+        return code;
     }
-    struct holder *holder = calloc(1, sizeof *holder);
+    struct holder *holder = *added = calloc(1, sizeof *holder);
     assert(holder);
     *holder = (struct holder){.key = ++holders->last_key,
                               .pid = process->pid,
@@ -109,76 +124,104 @@ static struct holder *add(struct holders *holders, const struct process *process
                               .noted = process_now()};
     HASH_ADD(hh, holders->by_key, key, sizeof holder->key, holder);
     HASH_ADD(hh_pid, holders->by_pid, pid, sizeof holder->pid, holder);
-    return holder;
+    return ERR_OK;
 }
 
-static void count_up(struct holders *holders, struct holder *holder)
+/* The group that is fenced even if the process has died. */
+static pid_t bereaved_group(const struct holder *holder)
 {
-    if (holder->count++)
-        return;
-    holders->holding++;
-    record_add(holders->mount->record, &(struct record_holder){holder->key, holder->pid, holder->group, holder->noted});
+    return holder->counts[HOLDS] ? holder->group : 0;
 }
 
-static void count_down(struct holders *holders, struct holder *holder)
+static void put_on_record(struct holders *holders, const struct holder *holder)
 {
-    if (!holder->count || --holder->count)
-        return;
-    holders->holding--;
-    record_remove(holders->mount->record, holder->key);
-    if (holder->pidfd < 0 || HASH_COUNT(holders->by_key) - holders->holding > IDLE)
+    record_add(holders->mount->record,
+               &(struct record_holder){holder->key, holder->pid, bereaved_group(holder), holder->noted});
+}
+
+/* It may be gone on return. */
+static void count(struct holders *holders, struct holder *holder, enum holding holding, int step)
+{
+    bool noted = is_noted(holder), held = holds_any(holder);
+    pid_t group = bereaved_group(holder);
+    holder->counts[holding] += (unsigned)step;
+    holders->noted += (size_t)is_noted(holder) - noted;
+    holders->holding += (size_t)holds_any(holder) - held;
+    if (holds_any(holder) && (!held || group != bereaved_group(holder)))
+        put_on_record(holders, holder);
+    else if (held && !holds_any(holder))
+        record_remove(holders->mount->record, holder->key);
+    if (!is_noted(holder) && (holder->pidfd < 0 || HASH_COUNT(holders->by_key) - holders->noted > IDLE))
         forget(holders, holder);
 }
 
 /* --- noting --- */
 
-uint64_t holders_note_process(struct mount *mount, const struct process *process, int pidfd)
+int holders_note_process(struct mount *mount, const struct process *process, int pidfd, enum holding holding,
+                         uint64_t *key)
 {
     struct holders *holders = mount->holders;
+    int code = ERR_OK;
     pthread_mutex_lock(&holders->lock);
     struct holder *holder = find_living(holders, process->pid);
     if (!holder)
-        holder = add(holders, process, pidfd);
+        code = add(holders, process, pidfd, &holder);
     else
         close(pidfd);
     if (holder)
-        count_up(holders, holder);
-    uint64_t key = holder ? holder->key : 0;
+        count(holders, holder, holding, 1);
+    *key = holder ? holder->key : 0;
     pthread_mutex_unlock(&holders->lock);
-    return key;
+    return code;
 }
 
-/* Most often the thread is its process's first, and that is known already. */
-static uint64_t note_known(struct holders *holders, pid_t pid)
+/* Most often the thread is its process's first, and that is known already. The key, or 0. */
+static uint64_t note_known(struct holders *holders, pid_t pid, enum holding holding)
 {
     pthread_mutex_lock(&holders->lock);
     struct holder *holder = find_living(holders, pid);
     if (holder)
-        count_up(holders, holder);
+        count(holders, holder, holding, 1);
     uint64_t key = holder ? holder->key : 0;
     pthread_mutex_unlock(&holders->lock);
     return key;
 }
 
-uint64_t holders_note(struct mount *mount, pid_t tid)
+int holders_note(struct mount *mount, pid_t tid, enum holding holding, uint64_t *key)
 {
     struct process process;
-    uint64_t key = tid > 0 ? note_known(mount->holders, tid) : 0;
-    if (key || tid <= 0 || !process_read(tid, &process))
-        return key;
+    *key = tid > 0 ? note_known(mount->holders, tid, holding) : 0;
+    if (*key)
+        return ERR_OK;
+    if (!process_read(tid, &process))
+        return ERR_INVALID;
     int pidfd = process_open(process.pid);
-    return pidfd < 0 ? 0 : holders_note_process(mount, &process, pidfd);
+    if (pidfd < 0)
+        return errno == ESRCH ? ERR_INVALID : ERR_TOO_MANY;
+    return holders_note_process(mount, &process, pidfd, holding, key);
 }
 
-void holders_drop(struct mount *mount, uint64_t key)
+void holders_drop(struct mount *mount, uint64_t key, enum holding holding)
 {
     struct holders *holders = mount->holders;
     if (!key)
         return;
     pthread_mutex_lock(&holders->lock);
     struct holder *holder = find(holders, key);
-    if (holder)
-        count_down(holders, holder);
+    if (holder && holder->counts[holding])
+        count(holders, holder, holding, -1);
+    pthread_mutex_unlock(&holders->lock);
+}
+
+void holders_turn(struct mount *mount, uint64_t key, enum holding to)
+{
+    struct holders *holders = mount->holders;
+    pthread_mutex_lock(&holders->lock);
+    struct holder *holder = key ? find(holders, key) : NULL;
+    if (holder && holder->counts[ASKS]) {
+        count(holders, holder, to, 1);
+        count(holders, holder, ASKS, -1);
+    }
     pthread_mutex_unlock(&holders->lock);
 }
 
@@ -206,9 +249,9 @@ uint64_t holders_count(struct mount *mount)
 {
     struct holders *holders = mount->holders;
     pthread_mutex_lock(&holders->lock);
-    uint64_t count = holders->holding;
+    uint64_t holding = holders->holding;
     pthread_mutex_unlock(&holders->lock);
-    return count;
+    return holding;
 }
 
 uint64_t holders_new_key(struct mount *mount)
@@ -228,22 +271,22 @@ void holders_lose(struct mount *mount)
     struct holder *holder, *next;
     pthread_mutex_lock(&holders->lock);
     struct fenced *lost = calloc(holders->holding + 1, sizeof *lost);
-    size_t count = 0;
+    size_t lost_count = 0;
     assert(lost);
     HASH_ITER(hh, holders->by_key, holder, next)
     {
-        if (holder->count) { /* its pidfd goes over */
-            lost[count++] =
-                (struct fenced){.key = holder->key, .pid = holder->pid, .group = holder->group, .pidfd = holder->pidfd};
-            if (holder->pidfd >= 0)
-                epoll_ctl(holders->epoll, EPOLL_CTL_DEL, holder->pidfd, NULL);
-            take_number(holders, holder);
-            holder->pidfd = -1;
-        }
+        if (!holds_any(holder))
+            continue;
+        lost[lost_count++] = (struct fenced){
+            .key = holder->key, .pid = holder->pid, .group = bereaved_group(holder), .pidfd = holder->pidfd};
+        if (holder->pidfd >= 0) /* it goes over */
+            epoll_ctl(holders->epoll, EPOLL_CTL_DEL, holder->pidfd, NULL);
+        take_number(holders, holder);
+        holder->pidfd = -1;
         forget(holders, holder);
     }
     pthread_mutex_unlock(&holders->lock);
-    fence_add(mount, lost, count);
+    fence_add(mount, lost, lost_count);
     free(lost);
 }
 
@@ -253,13 +296,13 @@ static void died(struct holders *holders, uint64_t key)
 {
     pthread_mutex_lock(&holders->lock);
     struct holder *holder = find(holders, key);
-    bool holds = holder && holder->count;
-    if (holds)
+    bool noted = holder && is_noted(holder);
+    if (noted)
         bury(holders, holder);
     else if (holder)
         forget(holders, holder);
     pthread_mutex_unlock(&holders->lock);
-    if (holds)
+    if (noted)
         owners_bury(holders->mount, key);
 }
 
@@ -273,8 +316,8 @@ static void *watch(void *arg)
         owners_restore(holders->mount);
     while (!atomic_load(&holders->stopping)) {
         int wait_ms = owners_retry(holders->mount) ? RETRY_MS : fence_sweep(holders->mount) ? SWEEP_MS : -1;
-        int count = epoll_wait(holders->epoll, events, DEATHS, wait_ms);
-        for (int i = 0; i < count; i++) {
+        int deaths = epoll_wait(holders->epoll, events, DEATHS, wait_ms);
+        for (int i = 0; i < deaths; i++) {
             if (events[i].data.u64)
                 died(holders, events[i].data.u64);
             else

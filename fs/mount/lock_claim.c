@@ -66,8 +66,10 @@ static void note_holders(struct locks *locks, struct claim *claim)
     const pid_t pids[] = {claim->pid, claim->handle->tgid};
     for (size_t i = 0; i < 2; i++) {
         uint64_t before = claim->holders[i];
-        claim->holders[i] = claim->held ? holders_note(locks->mount, pids[i]) : 0;
-        holders_drop(locks->mount, before);
+        claim->holders[i] = 0;
+        if (claim->held)
+            holders_note(locks->mount, pids[i], HOLDS, &claim->holders[i]);
+        holders_drop(locks->mount, before, HOLDS);
     }
 }
 

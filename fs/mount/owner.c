@@ -15,9 +15,10 @@
 
 enum { RETRY_MS = 50 };
 
-/* A znode that hangs on a process. */
+/* A znode that hangs on a process, or was made by it. */
 struct owned {
     uint64_t id;
+    bool stays;                /* it does not end with the process */
     uint64_t key;              /* of the holder, counted once for this */
     struct owner *owner;       /* whose death ends it */
     bool in_flight;            /* its removal is under way */
@@ -27,7 +28,7 @@ struct owned {
     UT_hash_handle hh;
 };
 
-/* A process whose death ends znodes. */
+/* A process whose death ends znodes, or what is noted of them. */
 struct owner {
     uint64_t key;
     bool dead;
@@ -42,6 +43,7 @@ struct owners {
     uint32_t free[ESTATE_OWNED]; /* places in the estate */
     struct owned *nodes;
     struct owner *owners;
+    uint64_t hanging;      /* of the nodes, on processes */
     uint64_t retry_ms;     /* 0: nothing is to be tried again */
     uint64_t removed_zxid; /* the last entry that removed what was in flight; of the client thread */
 };
@@ -75,12 +77,14 @@ struct owners *owners_new(struct estate *estate)
 
 /* --- what the next worker must know, locked --- */
 
-static struct estate_owned *leave(struct owners *owners, uint64_t id, pid_t pid)
+/* What hangs on its process can have all places, what does not only half of them. */
+static struct estate_owned *leave(struct owners *owners, uint64_t id, pid_t pid, bool stays)
 {
-    if (!owners->free_count)
+    if (owners->free_count <= (stays ? ESTATE_OWNED / 2 : 0))
         return NULL;
     struct estate_owned *left = &owners->estate->owned[owners->free[--owners->free_count]];
     left->pid = pid;
+    left->stays = stays;
     left->noted = process_now();
     atomic_store(&left->id, id);
     return left;
@@ -110,11 +114,13 @@ static struct owner *find_owner(struct owners *owners, uint64_t key)
     return owner;
 }
 
-static void add(struct owners *owners, uint64_t key, uint64_t id, struct estate_owned *left)
+static void add(struct owners *owners, uint64_t key, uint64_t id, bool stays, struct estate_owned *left)
 {
     struct owned *owned = calloc(1, sizeof *owned);
     assert(owned);
-    *owned = (struct owned){.id = id, .key = key, .left = left};
+    *owned = (struct owned){.id = id, .stays = stays, .key = key, .left = left};
+    if (!stays)
+        owners->hanging++;
     HASH_ADD(hh, owners->nodes, id, sizeof owned->id, owned);
     owned->owner = find_owner(owners, key);
     if (!owned->owner) {
@@ -123,15 +129,25 @@ static void add(struct owners *owners, uint64_t key, uint64_t id, struct estate_
         owned->owner->key = key;
         HASH_ADD(hh, owners->owners, key, sizeof owned->owner->key, owned->owner);
     }
-    DL_APPEND(owned->owner->nodes, owned);
+    if (stays)
+        DL_PREPEND(owned->owner->nodes, owned);
+    else
+        DL_APPEND(owned->owner->nodes, owned);
 }
 
-/* The key it counted for: to be dropped without the lock. */
-static uint64_t take_out(struct owners *owners, struct owned *owned)
+static enum holding holding_of(bool stays)
+{
+    return stays ? MADE : HOLDS;
+}
+
+/* What it counted for: to be given back without the lock. */
+static struct owning take_out(struct owners *owners, struct owned *owned)
 {
     struct owner *owner = owned->owner;
-    uint64_t key = owned->key;
+    struct owning noted = {.key = owned->key, .stays = owned->stays};
     give_back(owners, owned->left);
+    if (!owned->stays)
+        owners->hanging--;
     HASH_DELETE(hh, owners->nodes, owned);
     DL_DELETE(owner->nodes, owned);
     if (!owner->nodes) {
@@ -139,7 +155,12 @@ static uint64_t take_out(struct owners *owners, struct owned *owned)
         free(owner);
     }
     free(owned);
-    return key;
+    return noted;
+}
+
+static void drop(struct mount *mount, const struct owning *noted)
+{
+    holders_drop(mount, noted->key, holding_of(noted->stays));
 }
 
 static void clear(struct owners *owners)
@@ -165,9 +186,9 @@ static bool forget(struct mount *mount, uint64_t id)
     pthread_mutex_lock(&owners->lock);
     struct owned *owned = find(owners, id);
     bool in_flight = owned && owned->in_flight;
-    uint64_t key = owned ? take_out(owners, owned) : 0;
+    struct owning noted = owned ? take_out(owners, owned) : (struct owning){0};
     pthread_mutex_unlock(&owners->lock);
-    holders_drop(mount, key);
+    drop(mount, &noted);
     return in_flight;
 }
 
@@ -228,7 +249,7 @@ static bool collect(struct owner *owner, struct removal *removal)
     struct owned *owned;
     DL_FOREACH(owner->nodes, owned)
     {
-        if (owned->in_flight || (owned->alone && removal->count))
+        if (owned->stays || owned->in_flight || (owned->alone && removal->count))
             continue;
         owned->in_flight = true;
         removal->ids[removal->count++] = owned->id;
@@ -261,9 +282,28 @@ static bool remove_some(struct mount *mount)
     return some;
 }
 
+/* What a process made and left is nobody's. One, of those at the head of its list; false: there is none. */
+static bool forget_made(struct mount *mount, uint64_t key)
+{
+    struct owners *owners = mount->owners;
+    struct owning noted = {0};
+    struct owned *owned = NULL;
+    pthread_mutex_lock(&owners->lock);
+    const struct owner *owner = find_owner(owners, key);
+    if (owner)
+        DL_SEARCH_SCALAR(owner->nodes, owned, stays, true);
+    if (owned)
+        noted = take_out(owners, owned);
+    pthread_mutex_unlock(&owners->lock);
+    drop(mount, &noted);
+    return owned;
+}
+
 void owners_bury(struct mount *mount, uint64_t key)
 {
     struct owners *owners = mount->owners;
+    while (forget_made(mount, key))
+        continue;
     pthread_mutex_lock(&owners->lock);
     struct owner *owner = find_owner(owners, key);
     if (owner)
@@ -295,15 +335,16 @@ int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *ownin
 {
     struct mount *mount = mount_of(req);
     pid_t tid = fuse_req_ctx(req)->pid, pid;
-    int pidfd;
-    if (!tokens->owner)
+    int pidfd, code;
+    if (!tokens->lifetime.ephemeral)
         return ERR_OK;
+    owning->stays = !tokens->owner;
     if (!tokens->owner_number) {
-        owning->key = holders_note(mount, tid);
-        return owning->key ? ERR_OK : ERR_TOO_MANY;
+        code = holders_note(mount, tid, ASKS, &owning->key);
+        return code == ERR_INVALID && owning->stays ? ERR_OK : code;
     }
     struct process process;
-    int code = process_open_ancestor(tid, tokens->owner_number, &pid, &pidfd);
+    code = process_open_ancestor(tid, tokens->owner_number, &pid, &pidfd);
     if (code)
         return code;
     code = process_read(pid, &process) && !process_ended(pidfd) ? ERR_OK : ERR_INVALID;
@@ -314,8 +355,7 @@ int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *ownin
         close(pidfd);
         return code;
     }
-    owning->key = holders_note_process(mount, &process, pidfd);
-    return owning->key ? ERR_OK : ERR_TOO_MANY;
+    return holders_note_process(mount, &process, pidfd, ASKS, &owning->key);
 }
 
 /* Whether the request gave life to a znode, which is there still. */
@@ -330,24 +370,26 @@ static bool gave_life(struct mount *mount, const struct owning *owning, const st
 void owner_settle(struct mount *mount, struct owning *owning, const struct result *result)
 {
     struct owners *owners = mount->owners;
-    uint64_t id = result->id, key = owning->key, old_key = 0;
-    if (!key)
+    struct owning noted = *owning, before = {0};
+    uint64_t id = result->id;
+    if (!noted.key)
         return;
     owning->key = 0;
-    if (!gave_life(mount, owning, result)) {
-        holders_drop(mount, key);
+    if (!gave_life(mount, &noted, result)) {
+        holders_drop(mount, noted.key, ASKS);
         return;
     }
-    pid_t pid = holders_pid(mount, key);
+    holders_turn(mount, noted.key, holding_of(noted.stays));
+    pid_t pid = holders_pid(mount, noted.key);
     pthread_mutex_lock(&owners->lock);
     struct owned *old = find(owners, id);
     if (old)
-        old_key = take_out(owners, old);
-    add(owners, key, id, leave(owners, id, pid));
+        before = take_out(owners, old);
+    add(owners, noted.key, id, noted.stays, leave(owners, id, pid, noted.stays));
     pthread_mutex_unlock(&owners->lock);
-    holders_drop(mount, old_key);
-    if (!holders_alive(mount, key))
-        owners_bury(mount, key);
+    drop(mount, &before);
+    if (!holders_alive(mount, noted.key))
+        owners_bury(mount, noted.key);
 }
 
 /* --- what a worker left --- */
@@ -363,30 +405,30 @@ static bool is_ours(struct mount *mount, uint64_t id)
 static uint64_t find_holder(struct mount *mount, const struct estate_owned *left)
 {
     struct process process;
+    uint64_t key = 0;
     int pidfd = process_open_noted(left->pid, left->noted);
-    if (pidfd < 0)
-        return 0;
-    if (process_read(left->pid, &process))
-        return holders_note_process(mount, &process, pidfd);
-    close(pidfd);
-    return 0;
+    if (pidfd >= 0 && process_read(left->pid, &process))
+        holders_note_process(mount, &process, pidfd, holding_of(left->stays), &key);
+    else if (pidfd >= 0)
+        close(pidfd);
+    return key;
 }
 
 static void restore(struct mount *mount, struct estate_owned *left)
 {
     struct owners *owners = mount->owners;
     uint64_t id = atomic_load(&left->id);
-    bool ours = is_ours(mount, id);
+    bool ours = is_ours(mount, id), stays = left->stays;
     uint64_t holder = ours ? find_holder(mount, left) : 0, key = holder ? holder : holders_new_key(mount);
     pthread_mutex_lock(&owners->lock);
     bool needless = !ours || find(owners, id); /* gone, or settled anew by a call that was sent again */
     if (needless)
         give_back(owners, left);
     else
-        add(owners, key, id, left);
+        add(owners, key, id, stays, left);
     pthread_mutex_unlock(&owners->lock);
     if (needless)
-        holders_drop(mount, holder);
+        holders_drop(mount, holder, holding_of(stays));
     else if (!holder)
         owners_bury(mount, key);
 }
@@ -431,7 +473,7 @@ void owners_lose(struct mount *mount)
 uint64_t owners_count(struct mount *mount)
 {
     pthread_mutex_lock(&mount->owners->lock);
-    uint64_t count = HASH_COUNT(mount->owners->nodes);
+    uint64_t count = mount->owners->hanging;
     pthread_mutex_unlock(&mount->owners->lock);
     return count;
 }

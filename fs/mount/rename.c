@@ -140,8 +140,6 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
         code = check_remove(req, request.rename.from.id, name);
     if (!code)
         code = check_remove(req, request.rename.to.id, to_name);
-    if (!code)
-        code = prepare_rename(req, &request.rename, to_name, flags, &to, &owning);
     if (code) {
         reply_code(req, code);
         return;
@@ -149,6 +147,11 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
     bool ask_from = must_ask(mount, request.rename.from.id, name);
     if (must_ask(mount, request.rename.to.id, to_name) || ask_from) {
         fuse_reply_err(req, ESTALE);
+        return;
+    }
+    code = prepare_rename(req, &request.rename, to_name, flags, &to, &owning);
+    if (code) {
+        reply_code(req, code);
         return;
     }
     struct call *call = call_new(req, finish_rename);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The end of a session: who held something under it gets ESTALE on each modifying call as long as it lives, with its
 # descendants and process group; the others go on in the new session. Also after a pactfs that was killed: the next one
-# fences the holders, then frees what they held, at once.
+# fences the holders, then frees what they held, at once. Who made a plain {ephemeral} is a holder as long as it lives:
+# a program that registers itself is fenced, a script that registers something by mkdir(1) can do so anew.
 # shellcheck disable=SC2016  # what is given to `bash -c` expands there
 . "$(dirname "$0")/lib.sh"
 
@@ -32,8 +33,14 @@ another() { connected && [[ $(value "$a" session) != "$1" ]]; }
 
 # What holds something, and what does not.
 start_holders() {
+    mkdir -p "$a/registered"
+    echo '{ephemeral}' >"$a/registered/.pact/children"
     knock owner 'mkdir "$2/{owner=$$}owned"'
-    knock maker 'mkdir "$2/{ephemeral}made"' # that hangs on the mount
+    knock maker 'mkdir "$2/{ephemeral}made"'     # mkdir(1) has ended
+    knock service ': >"$2/{ephemeral}service"'    # it made that itself, and lives
+    knock unknowing ': >"$2/registered/unknowing"' # by the directory's policy
+    knock unregistered ': >"$2/{ephemeral}unregistered"; rm "$2/unregistered"'
+    knock survivor 'bash -c '"'"': >"$0/{ephemeral}passing"; exec sleep 1000'"'"' "$2" & echo $! >"$4.passing"' # of its group another made it, and will have ended
     knock group 'bash -c '"'"'mkdir "$0/{owner=$$}groups"; sleep 1000'"'"' "$2" &' # of which another owns something
     knock child 'mkdir "$2/{owner=$$}parents"; setsid "$1/owners" knock mkdir "$2/grandchild" >>"$4" & echo $! >"$4.pid"'
     eventually says grandchild OK
@@ -43,10 +50,36 @@ start_holders() {
 }
 settled() { sync "$a" "$b"; }
 
+# One of those who made something dies: it is not its survivors' loss.
+one_ends() { kill -9 "$(<"$WORK/knocks/grandchild.passing")"; }
+
+# registers ROUNDS: a script that makes its entry by mkdir(1), and again when it is told to
+register() {
+    mkfifo "$WORK/again"
+    setsid bash -c 'exec 9<>"$2"; mkdir "$1/{ephemeral}web1"; read -r <&9; mkdir "$1/{ephemeral}web1" && sync "$1"' _ "$a" "$WORK/again" 2>>"$WORK/errors" &
+    script=$!
+    eventually test -d "$a/web1" || fail "the script does not register"
+}
+
+expire() {
+    local before
+    before=$(value "$a" session)
+    kill -STOP "$(worker_of "$daemon")"
+    one_ends
+    check "it expires: all that was held is free" eventually eval '[[ ! -e $b/owned && ! -e $b/made && ! -e $b/parents && ! -e $b/service ]]'
+    kill -CONT "$(worker_of "$daemon")"
+    check "a new session begins by itself" eventually another "$before"
+    fenced_are
+}
+
 fenced_are() {
     check "an owner is fenced" eventually says owner ESTALE
     check "its group" eventually says group ESTALE
-    check "who made a plain ephemeral goes on" eventually says maker OK
+    check "who made an ephemeral, and lives" eventually says service ESTALE
+    check "also by a policy" eventually says unknowing ESTALE
+    check "not who removed it" eventually says unregistered OK
+    check "nor whose mkdir(1) made it" eventually says maker OK
+    check "nor the group of one that had ended" eventually says survivor OK
     check "one with children, and they, in a session of their own" eventually eval 'says child ESTALE && says grandchild ESTALE'
     check "a bystander goes on" eventually says bystander OK
     check "so does this test" answers OK mkdir "$a/after"
@@ -83,12 +116,11 @@ each_call
 cp "$WORK/calls" "$WORK/each.calls"
 eventually test -s "$WORK/each" || fail "the holder does not start"
 check "holders are counted" eval '(($(value "$a" holders) >= 4 && $(value "$a" fenced) == 0))'
-before=$(value "$a" session)
-kill -STOP "$(worker_of "$daemon")"
-check "it expires: all that was held is free" eventually eval '[[ ! -e $b/owned && ! -e $b/made && ! -e $b/parents && ! -e $b/holds ]]'
-kill -CONT "$(worker_of "$daemon")"
-check "a new session begins by itself" eventually another "$before"
-fenced_are
+register
+expire
+echo again >"$WORK/again"
+check "a script that registers by mkdir(1) does so anew" wait "$script"
+check "and everybody sees it" eventually test -d "$b/web1"
 echo go >"$WORK/each.pipe"
 eventually grep -q "done" "$WORK/each" || fail "the holder does not end"
 refused=$(grep -c ' ESTALE$' "$WORK/each")
@@ -101,17 +133,27 @@ end_knockers
 wait "$HOLDER"
 check "when they have ended, nobody is fenced" eventually eval '[[ $(value "$a" fenced) == 0 ]]'
 
+echo "# expired, after the process that serves was killed"
+start_holders
+worker=$(worker_of "$daemon")
+kill -9 "$worker"
+served_again() { [[ $(worker_of "$daemon") != "$worker" ]] && connected; }
+eventually served_again || fail "nobody serves again"
+expire
+end_knockers
+
 echo "# killed and started again"
 start_holders
 record=$(grep -l "^mountpoint $a$" /run/pactfs/*)
 check "the record is root's alone" test "$(stat -c '%a %u' "$record")" == "600 0"
 kill -9 "$daemon"
 eventually not kill -0 "$daemon"
+one_ends
 began=$EPOCHREALTIME
 setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=300s || fail "the mount does not start again"
 ended=$EPOCHREALTIME
 daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=300s")
-check "when it answers, all is free" test ! -e "$a/owned" -a ! -e "$a/made" -a ! -e "$a/parents"
+check "when it answers, all is free" test ! -e "$a/owned" -a ! -e "$a/service" -a ! -e "$a/made" -a ! -e "$a/parents"
 echo "# it answered after $(((${ended/./} - ${began/./}) / 1000)) ms"
 sync "$b"
 check "elsewhere, too" test ! -e "$b/owned" -a ! -e "$b/made" -a ! -e "$b/parents"
@@ -124,7 +166,7 @@ eventually not kill -0 "$daemon"
 setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=300s -o lost=SIGTERM || fail "the mount does not start again"
 daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=300s -o lost=SIGTERM")
 check "they stay so, and lost=SIGTERM tells them" eventually grep -q SIGTERM "$WORK/knocks/owner"
-check "all of them" eventually eval 'grep -q SIGTERM "$WORK/knocks/group" && grep -q SIGTERM "$WORK/knocks/grandchild"'
+check "all of them" eventually eval 'grep -q SIGTERM "$WORK/knocks/group" && grep -q SIGTERM "$WORK/knocks/service" && grep -q SIGTERM "$WORK/knocks/grandchild"'
 check "but not others" eventually eval 'says bystander OK && ! grep -q SIGTERM "$WORK/knocks/bystander"'
 end_knockers
 
