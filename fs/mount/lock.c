@@ -348,7 +348,7 @@ static bool find_holder(struct mount *mount, const struct op_lock *op, struct lo
     struct lock_info info = {0};
     bool any = false;
     const struct state *state = client_lock(mount->client);
-    for (size_t i = 0; state_lock_at(state, op->id, i, &info) && !info.waiting; i++)
+    for (struct lock_walk walk = {.id = op->id}; state_lock_next(state, &walk, &info) && !info.waiting;)
         if (conflicts(&info, op, session) && (!any || info.start < found->start)) {
             *found = info;
             any = true;

@@ -107,7 +107,8 @@ static bool holds(struct locks *locks, const struct claim *claim)
     struct lock_info info;
     bool found = false;
     const struct state *state = client_lock(mount->client);
-    for (size_t i = 0; !found && state_lock_at(state, claim->handle->id, i, &info) && !info.waiting; i++)
+    for (struct lock_walk walk = {.id = claim->handle->id};
+         !found && state_lock_next(state, &walk, &info) && !info.waiting;)
         found = info.session == session && info.space == claim->space && info.owner == claim->owner &&
                 info.handle == claim->handle->fh;
     client_unlock(mount->client);

@@ -15,7 +15,7 @@ struct found {
 static void find_of_znode(const struct state *state, uint64_t session, uint64_t id, struct found *found)
 {
     struct lock_info info;
-    for (size_t i = 0; state_lock_at(state, id, i, &info); i++) {
+    for (struct lock_walk walk = {.id = id}; state_lock_next(state, &walk, &info);) {
         if (info.session != session)
             continue;
         found->list = realloc(found->list, (found->count + 1) * sizeof *found->list);

@@ -37,7 +37,7 @@ static void print_locks(FILE *to, const struct state *state, uint64_t directory)
     uint64_t id = 0, more = 0;
     while (state_next_locked(state, &id)) {
         const char *name = shown_as(state, directory, id);
-        for (size_t i = 0; name && state_lock_at(state, id, i, &info); i++)
+        for (struct lock_walk walk = {.id = id}; name && state_lock_next(state, &walk, &info);)
             if (ftell(to) < (long)LIMIT_DATA_BYTES)
                 print_lock(to, state, name, &info);
             else

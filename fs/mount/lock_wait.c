@@ -210,7 +210,7 @@ static bool holds_some(struct locks *locks, const struct op_lock *op)
     if (!owned)
         return false;
     const struct state *state = client_lock(locks->mount->client);
-    for (size_t i = 0; !any && state_lock_at(state, op->id, i, &info) && !info.waiting; i++)
+    for (struct lock_walk walk = {.id = op->id}; !any && state_lock_next(state, &walk, &info) && !info.waiting;)
         any = info.session == session && info.space == op->space && info.owner == op->owner && info.start <= op->end &&
               op->start <= info.end;
     client_unlock(locks->mount->client);

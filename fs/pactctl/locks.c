@@ -59,7 +59,7 @@ int command_locks(struct tool *tool, int count, char **words)
         path[0] = '\0';
         if (node != NULL)
             path_of(state, node, path);
-        for (size_t i = 0; state_lock_at(state, id, i, &lock); i++)
+        for (struct lock_walk walk = {.id = id}; state_lock_next(state, &walk, &lock);)
             print_lock(tool, state, &lock, path);
     }
     client_unlock(tool->client);

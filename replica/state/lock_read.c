@@ -26,21 +26,20 @@ static bool tell(const struct lock *lock, struct lock_info *info)
     return true;
 }
 
-static const struct lock *list_at(const struct hook *list, size_t *index)
+bool state_lock_next(const struct state *state, struct lock_walk *walk, struct lock_info *info)
 {
-    const struct lock *lock = lock_first(list);
-    for (; lock != NULL && *index > 0; --*index)
-        lock = lock_next(list, lock);
-    return lock;
-}
-
-bool state_lock_at(const struct state *state, uint64_t id, size_t index, struct lock_info *info)
-{
-    const struct locked *locked = locked_find(state, id);
+    const struct locked *locked = locked_find(state, walk->id);
+    const struct lock *last = walk->last, *lock;
     if (locked == NULL)
         return false;
-    const struct lock *lock = list_at(&locked->holders, &index);
-    return tell(lock != NULL ? lock : list_at(&locked->waiters, &index), info);
+    bool waits = last != NULL && last->granted_zxid == 0;
+    const struct hook *list = waits ? &locked->waiters : &locked->holders;
+    lock = last == NULL ? lock_first(list) : lock_next(list, last);
+    if (lock == NULL && !waits)
+        lock = lock_first(&locked->waiters);
+    if (lock != NULL)
+        walk->last = lock;
+    return tell(lock, info);
 }
 
 bool state_next_locked(const struct state *state, uint64_t *id)

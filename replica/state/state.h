@@ -193,9 +193,13 @@ struct lock_info {
     char command[LIMIT_COMMAND_BYTES + 1];
 };
 
-/* The locks of a znode, the holders in the order of their grants, then the waiters in their order: index 0, 1, 2 …;
- * false past the last. */
-bool state_lock_at(const struct state *state, uint64_t id, size_t index, struct lock_info *info);
+/* The locks of a znode, the holders in the order of their grants, then the waiters in their order: begins as {.id = …},
+ * ends as soon as the state has changed. False past the last. */
+struct lock_walk {
+    uint64_t id;
+    const void *last; /* the lock told last */
+};
+bool state_lock_next(const struct state *state, struct lock_walk *walk, struct lock_info *info);
 /* All znodes with locks, in order of id: start with *id = 0; false at the end. */
 bool state_next_locked(const struct state *state, uint64_t *id);
 /* What would keep this request of `session` from being granted, a holder or a waiter that was first; false: nothing. */

@@ -192,7 +192,7 @@ static void judge_waiters(struct cluster *cluster)
 static bool shown(const struct state *state, const struct known_lock *lock)
 {
     struct lock_info info;
-    for (size_t i = 0; state_lock_at(state, lock->lock.id, i, &info); i++)
+    for (struct lock_walk walk = {.id = lock->lock.id}; state_lock_next(state, &walk, &info);)
         if (info.lock == lock->name && info.session == lock->session && info.waiting == !lock->held)
             return true;
     return false;
@@ -208,7 +208,7 @@ static void judge_state(struct cluster *cluster)
             violated(cluster, "LockLost", "lock %llx of session %llu is not %s any more", LLU(check->locks[i].name),
                      LLU(check->locks[i].session), check->locks[i].held ? "held" : "waited for");
     for (uint64_t id = 0; state_next_locked(check->state, &id);)
-        for (size_t i = 0; state_lock_at(check->state, id, i, &info); i++)
+        for (struct lock_walk walk = {.id = id}; state_lock_next(check->state, &walk, &info);)
             count++;
     if (count != check->lock_count)
         violated(cluster, "LockLost", "%zu locks are there, of %zu that were not given up", count, check->lock_count);

@@ -92,7 +92,7 @@ static void dump_locks(struct text *text, const struct state *state)
 {
     struct lock_info info;
     for (uint64_t id = 0; state_next_locked(state, &id);)
-        for (size_t i = 0; state_lock_at(state, id, i, &info); i++) {
+        for (struct lock_walk walk = {.id = id}; state_lock_next(state, &walk, &info);) {
             add(text, "lock %" PRIx64 " on %" PRIu64 " space %d exclusive %d waiting %d %" PRIu64 ":%" PRIu64,
                 info.lock, id, (int)info.space, info.exclusive, info.waiting, info.session, info.owner);
             add(text,

@@ -309,7 +309,7 @@ static const char *holder_differs(const struct model_holder *expected, const str
     struct model_holder seen = {0};
     struct lock_info info;
     size_t count = 0;
-    for (size_t i = 0; state_lock_at(state, expected->id, i, &info) && !info.waiting; i++) {
+    for (struct lock_walk walk = {.id = expected->id}; state_lock_next(state, &walk, &info) && !info.waiting;) {
         const struct model_owner owner = owner_of(info.session, info.space, info.owner, info.id);
         if (!same(&expected->owner, &owner))
             continue;
@@ -326,22 +326,24 @@ static const char *holder_differs(const struct model_holder *expected, const str
 
 static const char *queue_differs(const struct model_locks *locks, const struct state *state, uint64_t id)
 {
+    struct lock_walk walk = {.id = id};
     struct lock_info info;
-    size_t at = 0;
-    while (state_lock_at(state, id, at, &info) && !info.waiting)
-        at++;
+    bool more;
+    while ((more = state_lock_next(state, &walk, &info)) && !info.waiting)
+        continue;
     for (size_t i = 0; i < locks->wait_count; i++) {
         const struct model_wait *wait = &locks->waits[i];
         if (wait->id != id)
             continue;
-        if (!state_lock_at(state, id, at++, &info) || info.lock != wait->name)
+        if (!more || info.lock != wait->name)
             return "the queue";
         const struct model_owner owner = owner_of(info.session, info.space, info.owner, info.id);
         if (!same(&wait->owner, &owner) || info.exclusive != wait->exclusive || info.handle != wait->handle ||
             byte_of(info.start) != wait->from || byte_of(info.end) != wait->to)
             return "a waiter";
+        more = state_lock_next(state, &walk, &info);
     }
-    return state_lock_at(state, id, at, &info) ? "the length of the queue" : NULL;
+    return more ? "the length of the queue" : NULL;
 }
 
 const char *model_locks_differ(const struct model *model, const struct state *state)
@@ -356,7 +358,7 @@ const char *model_locks_differ(const struct model *model, const struct state *st
     struct lock_info info;
     for (uint64_t id = 0; wrong == NULL && state_next_locked(state, &id);) {
         wrong = queue_differs(locks, state, id);
-        for (size_t i = 0; state_lock_at(state, id, i, &info); i++)
+        for (struct lock_walk walk = {.id = id}; state_lock_next(state, &walk, &info);)
             shown++;
     }
     return wrong != NULL || shown == held + locks->wait_count ? wrong : "the number of locks";

@@ -52,7 +52,7 @@ static void make_unlock(struct workload *workload, const struct state *state, ui
     op->owner = workload_random(workload, OWNERS);
     op->handle = workload_random(workload, HANDLES);
     struct lock_info info;
-    for (size_t i = 0; state_lock_at(state, op->id, i, &info); i++) {
+    for (struct lock_walk walk = {.id = op->id}; state_lock_next(state, &walk, &info);) {
         if (info.waiting != (op->scope == UNLOCK_WAITER) || (info.session != session && !chance(workload, 3)))
             continue;
         op->lock = info.lock;

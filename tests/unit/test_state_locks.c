@@ -96,9 +96,9 @@ static const char *locks_of(const struct story *story, uint64_t id)
     struct lock_info info;
     bool waiting = false;
     text[0] = '\0';
-    for (size_t i = 0; state_lock_at(story->state, id, i, &info); i++) {
+    for (struct lock_walk walk = {.id = id}; state_lock_next(story->state, &walk, &info);) {
         char *at = text + strlen(text);
-        at += sprintf(at, "%s%s%s%d", i == 0 ? "" : " ", info.waiting && !waiting ? "| " : "",
+        at += sprintf(at, "%s%s%s%d", at == text ? "" : " ", info.waiting && !waiting ? "| " : "",
                       info.exclusive ? "x" : "s", (int)info.session);
         if (info.space == LOCK_POSIX)
             sprintf(at, "[%d-%d]", (int)info.start, (int)info.end);
