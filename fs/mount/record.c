@@ -21,6 +21,7 @@ enum {
     RECORD_BYTES = 16 * 1024 * 1024, /* a larger file is none of ours */
     LOCK_TRIES = 100,                /* 1 s */
     LOCK_WAIT_MS = 10,
+    HEAD_LINES = 5,
     NEEDLESS_LINES = 1024, /* and as many as there are holders: then the file is written anew */
 };
 
@@ -31,7 +32,9 @@ struct line {
 
 struct record {
     char path[PATH_MAX], new_path[PATH_MAX + 8]; /* empty: nothing is recorded */
+    char boot[64];                               /* the machine's */
     char *servers, *mountpoint;
+    bool rebooted; /* what was found is of another boot */
     struct client_identity former;
     struct record_holder *former_holders;
     size_t former_count;
@@ -70,6 +73,17 @@ static void find_path(struct record *record)
     }
     snprintf(record->path, sizeof record->path, "%s/%016" PRIx64, directory, hash);
     snprintf(record->new_path, sizeof record->new_path, "%s.new", record->path);
+}
+
+/* Empty where the kernel does not tell: then every boot is the same. */
+static void find_boot(struct record *record)
+{
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (file && !fgets(record->boot, sizeof record->boot, file))
+        record->boot[0] = 0;
+    record->boot[strcspn(record->boot, "\n")] = 0;
+    if (file)
+        fclose(file);
 }
 
 /* --- reading --- */
@@ -147,12 +161,16 @@ static bool says(const char *text, const char *word, const char *what)
 static bool read_line(struct record *record, size_t number, const char *text)
 {
     if (number == 0)
-        return !strcmp(text, "pactfs-record 1");
-    if (number == 1)
-        return says(text, "servers ", record->servers);
+        return !strcmp(text, "pactfs-record 2");
+    if (number == 1) {
+        record->rebooted = !says(text, "boot ", record->boot);
+        return !strncmp(text, "boot ", 5);
+    }
     if (number == 2)
-        return says(text, "mountpoint ", record->mountpoint);
+        return says(text, "servers ", record->servers);
     if (number == 3)
+        return says(text, "mountpoint ", record->mountpoint);
+    if (number == HEAD_LINES - 1)
         return !strncmp(text, "session ", 8) && read_session(text + 8, &record->former);
     return read_holder(record, text);
 }
@@ -173,7 +191,7 @@ static void take_former(struct record *record)
     const struct line *line;
     record->former_holders = calloc(HASH_COUNT(record->lines) + 1, sizeof *record->former_holders);
     assert(record->former_holders);
-    for (line = record->lines; line; line = line->hh.next)
+    for (line = record->rebooted ? NULL : record->lines; line; line = line->hh.next)
         record->former_holders[record->former_count++] = line->holder;
     clear_lines(record);
 }
@@ -186,7 +204,7 @@ static bool read_text(struct record *record, char *text)
         if (!read_line(record, number++, text))
             return false;
     }
-    return number >= 4;
+    return number >= HEAD_LINES;
 }
 
 static bool read_file(struct record *record, int fd)
@@ -245,6 +263,7 @@ struct record *record_open(const char *servers, const char *mountpoint)
     record->mountpoint = strdup(mountpoint);
     assert(record->servers && record->mountpoint);
     pthread_mutex_init(&record->lock, NULL);
+    find_boot(record);
     find_path(record);
     record->fd = record->path[0] ? open_file(record) : -1;
     if (record->fd >= 0 && read_file(record, record->fd)) {
@@ -305,8 +324,8 @@ static bool print_all(const struct record *record, int fd)
     FILE *to = copy < 0 ? NULL : fdopen(copy, "w");
     if (!to)
         return false;
-    fprintf(to, "pactfs-record 1\nservers %s\nmountpoint %s\nsession %" PRIu64, record->servers, record->mountpoint,
-            record->session.session);
+    fprintf(to, "pactfs-record 2\nboot %s\nservers %s\nmountpoint %s\nsession %" PRIu64, record->boot, record->servers,
+            record->mountpoint, record->session.session);
     print_hex(to, record->session.nonce, sizeof record->session.nonce);
     print_hex(to, record->session.secret, sizeof record->session.secret);
     print_hex(to, record->session.cluster, sizeof record->session.cluster);

@@ -2,11 +2,12 @@
  *
  * A file in /run/pactfs (without root: $XDG_RUNTIME_DIR/pactfs), mode 0600, one for each mountpoint and servers. The
  * next pactfs there fences the holders, who live on, and then closes the session, at once. A clean unmount removes it.
- * It need not outlive the machine, so it is never synced.
+ * It need not outlive the machine, so it is never synced; where it does, nobody of then is fenced.
  *
  * Text: a head, written anew with each session and renamed into place, then lines that are appended:
  *
- *   pactfs-record 1
+ *   pactfs-record 2
+ *   boot TEXT                                 the machine's boot: those who held something do not outlive it
  *   servers TEXT
  *   mountpoint TEXT
  *   session NUMBER NONCE SECRET CLUSTER       the three in hexadecimal digits

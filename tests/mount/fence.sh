@@ -207,8 +207,9 @@ restart() {
     daemon=$!
     started "$WORK/a.log" $daemon 'the mount answers' "the mount with a record that is none"
 }
-for text in '' garbage $'pactfs-record 1\nservers x\nmountpoint y\nsession 1 2 3 4\n' \
-    "$(printf 'pactfs-record 1\nservers %s\nmountpoint %s\nsession 1 00 00 00\n+ 1 1 1 1\n' "$SERVERS" "$a")"; do
+boot=$(</proc/sys/kernel/random/boot_id)
+for text in '' garbage $'pactfs-record 2\nboot x\nservers x\nmountpoint y\nsession 1 2 3 4\n' \
+    "$(printf 'pactfs-record 2\nboot %s\nservers %s\nmountpoint %s\nsession 1 00 00 00\n+ 1 1 1 1\n' "$boot" "$SERVERS" "$a")"; do
     printf '%s' "$text" >"$record"
     chmod 600 "$record"
     restart
@@ -217,7 +218,7 @@ for text in '' garbage $'pactfs-record 1\nservers x\nmountpoint y\nsession 1 2 3
     ended "$daemon" "the mount"
 done
 zeros=$(printf '0%.0s' {1..32})
-printf 'pactfs-record 1\nservers %s\nmountpoint %s\nsession 1 %s %s %s\n+ 1 1 1 0\n+ 2 half' "$SERVERS" "$a" "$zeros" "$zeros" "$zeros" >"$record"
+printf 'pactfs-record 2\nboot %s\nservers %s\nmountpoint %s\nsession 1 %s %s %s\n+ 1 1 1 0\n+ 2 half' "$boot" "$SERVERS" "$a" "$zeros" "$zeros" "$zeros" >"$record"
 chmod 600 "$record"
 restart
 check "another cluster's, a process number of another, half a line: no matter" test "$(value "$a" fenced)" == 0

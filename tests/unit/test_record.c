@@ -151,6 +151,29 @@ static void one_that_is_in_use_is_left_alone(void **unused)
     record_close(begun(), true);
 }
 
+/* The machine was started anew, and /run was kept: the session is to be closed, but nobody is left to be fenced. */
+static void holders_of_another_boot_are_no_more(void **unused)
+{
+    static char text[4096];
+    const struct record_holder *list;
+    (void)unused;
+    struct record *record = begun();
+    record_add(record, &(struct record_holder){1, 100, 99, 5000});
+    record_close(record, false);
+    int fd = open(path(), O_RDWR);
+    assert_true(fd >= 0 && read(fd, text, sizeof text - 1) > 0);
+    char *boot = strstr(text, "\nboot ");
+    assert_non_null(boot);
+    boot[6] = boot[6] == '0' ? '1' : '0';
+    assert_int_equal(pwrite(fd, text, strlen(text), 0), strlen(text));
+    close(fd);
+    record = open_record();
+    assert_int_equal(record_former(record)->session, 77);
+    assert_int_equal(record_former_holders(record, &list), 0);
+    record_close(record, false);
+    record_close(begun(), true);
+}
+
 /* Locks come and go without end, the file does not grow without end. */
 static void it_is_written_anew_when_it_has_grown(void **unused)
 {
@@ -195,6 +218,7 @@ int main(void)
         cmocka_unit_test(what_a_killed_process_left_is_found), cmocka_unit_test(holders_outlive_sessions),
         cmocka_unit_test(half_a_line_counts_for_nothing),      cmocka_unit_test(what_is_no_record_is_ignored),
         cmocka_unit_test(one_that_is_in_use_is_left_alone),    cmocka_unit_test(it_is_written_anew_when_it_has_grown),
+        cmocka_unit_test(holders_of_another_boot_are_no_more),
     };
     return cmocka_run_group_tests(tests, choose_names, remove_names);
 }
