@@ -42,14 +42,17 @@ struct estate_handle {
     uint64_t ino;
     uint64_t opener; /* the kernel's number of the call that opened it */
     pid_t tgid;
+    uint64_t identity; /* of the thread group */
+    pid_t asker;       /* who asked for the lock that it was granted last; 0: nobody */
+    uint64_t asker_identity;
     _Atomic uint32_t bits;
 };
 
 struct estate_owned {
     _Atomic uint64_t id; /* 0: free */
     pid_t pid;
-    bool stays;     /* the process made it, and it outlives that */
-    uint64_t noted; /* process_now() when it lived */
+    bool stays;        /* the process made it, and it outlives that */
+    uint64_t identity; /* of the process */
 };
 
 struct estate_fenced {

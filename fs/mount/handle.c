@@ -101,6 +101,7 @@ struct handle *handle_new(struct mount *mount, fuse_ino_t ino, bool directory, s
         left->ino = ino;
         left->opener = request_unique();
         left->tgid = 0;
+        left->identity = 0;
         atomic_store(&left->bits, directory ? ESTATE_DIRECTORY : 0);
         atomic_store(&left->fh, (atomic_fetch_add(&estate->last_handle, 1) + 1) * LIMIT_HANDLES + place);
         handle = add(mount, left);
@@ -217,6 +218,7 @@ static void restore(struct mount *mount, struct estate_handle *left, bool sessio
     handle->by_user = bits & ESTATE_BY_USER;
     handle->unborn = bits & ESTATE_UNBORN;
     handle->tgid = left->tgid;
+    handle->opener = left->identity;
     handle->staged.tgid = handle->writable ? left->tgid : 0;
     handle->session = handle->unborn ? atomic_load(&mount->own_session) : 0;
     bool lost = bits & ESTATE_STAGED || (handle->unborn && !session_lives);

@@ -39,13 +39,14 @@ struct handle {
 
     /* Writing. */
     bool writable;
-    bool unborn;    /* created here and not committed yet: closing makes it visible to all */
-    bool by_user;   /* somebody but root writes: the commit takes the set-user-ID and set-group-ID bits away */
-    bool written;   /* more is staged than creation and O_TRUNC */
-    bool discarded; /* the writer was killed: RELEASE commits nothing */
-    bool bereft;    /* the file was removed, and what it held went with a worker that was killed */
-    int error;      /* a commit failed, or a part of a new version could not be written: everything after fails, too */
-    pid_t tgid;     /* the opener's thread group; 0: not known */
+    bool unborn;     /* created here and not committed yet: closing makes it visible to all */
+    bool by_user;    /* somebody but root writes: the commit takes the set-user-ID and set-group-ID bits away */
+    bool written;    /* more is staged than creation and O_TRUNC */
+    bool discarded;  /* the writer was killed: RELEASE commits nothing */
+    bool bereft;     /* the file was removed, and what it held went with a worker that was killed */
+    int error;       /* a commit failed, or a part of a new version could not be written: everything after fails, too */
+    pid_t tgid;      /* the opener's thread group; 0: not known */
+    uint64_t opener; /* its identity (process.h); 0: it had ended */
     uint64_t session;
     struct stage stage;
     struct staged staged;

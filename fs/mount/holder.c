@@ -26,7 +26,8 @@ enum {
 struct holder {
     uint64_t key;
     pid_t pid, group;
-    int pidfd;      /* -1: it has died */
+    int pidfd; /* -1: it has died */
+    uint64_t identity;
     bool by_number; /* it is in `by_pid` */
     uint64_t noted; /* process_now() when it was known to live */
     unsigned counts[HOLDINGS];
@@ -36,6 +37,7 @@ struct holder {
 
 struct holders {
     struct mount *mount;
+    size_t limit; /* of those noted */
     pthread_t thread;
     bool running;
     _Atomic bool stopping;
@@ -108,7 +110,7 @@ static int add(struct holders *holders, const struct process *process, int pidfd
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = holders->last_key + 1};
     int code = process_ended(pidfd) ? ERR_INVALID : ERR_OK;
-    if (!code && (holders->noted >= LIMIT_HOLDERS || epoll_ctl(holders->epoll, EPOLL_CTL_ADD, pidfd, &event)))
+    if (!code && epoll_ctl(holders->epoll, EPOLL_CTL_ADD, pidfd, &event))
         code = ERR_TOO_MANY;
     if (code) {
         close(pidfd);
@@ -120,6 +122,7 @@ static int add(struct holders *holders, const struct process *process, int pidfd
                               .pid = process->pid,
                               .group = process->group,
                               .pidfd = pidfd,
+                              .identity = process_identity(pidfd),
                               .by_number = true,
                               .noted = process_now()};
     HASH_ADD(hh, holders->by_key, key, sizeof holder->key, holder);
@@ -157,47 +160,63 @@ static void count(struct holders *holders, struct holder *holder, enum holding h
 
 /* --- noting --- */
 
+static int note(struct holders *holders, struct holder *holder, enum holding holding, uint64_t *key)
+{
+    if (!is_noted(holder) && holders->noted >= holders->limit)
+        return ERR_TOO_MANY;
+    count(holders, holder, holding, 1);
+    *key = holder->key;
+    return ERR_OK;
+}
+
 int holders_note_process(struct mount *mount, const struct process *process, int pidfd, enum holding holding,
                          uint64_t *key)
 {
     struct holders *holders = mount->holders;
     int code = ERR_OK;
+    *key = 0;
     pthread_mutex_lock(&holders->lock);
     struct holder *holder = find_living(holders, process->pid);
     if (!holder)
         code = add(holders, process, pidfd, &holder);
     else
         close(pidfd);
-    if (holder)
-        count(holders, holder, holding, 1);
-    *key = holder ? holder->key : 0;
+    if (!code)
+        code = note(holders, holder, holding, key);
     pthread_mutex_unlock(&holders->lock);
     return code;
 }
 
-/* Most often the thread is its process's first, and that is known already. The key, or 0. */
-static uint64_t note_known(struct holders *holders, pid_t pid, enum holding holding)
+/* Most often the thread is its process's first, and that is known already; false: it is not. */
+static bool note_known(struct holders *holders, pid_t pid, uint64_t identity, enum holding holding, uint64_t *key,
+                       int *code)
 {
     pthread_mutex_lock(&holders->lock);
     struct holder *holder = find_living(holders, pid);
-    if (holder)
-        count(holders, holder, holding, 1);
-    uint64_t key = holder ? holder->key : 0;
+    if (holder && identity && holder->identity != identity)
+        *code = ERR_INVALID;
+    else if (holder)
+        *code = note(holders, holder, holding, key);
     pthread_mutex_unlock(&holders->lock);
-    return key;
+    return holder;
 }
 
-int holders_note(struct mount *mount, pid_t tid, enum holding holding, uint64_t *key)
+int holders_note(struct mount *mount, pid_t tid, uint64_t identity, enum holding holding, uint64_t *key)
 {
     struct process process;
-    *key = tid > 0 ? note_known(mount->holders, tid, holding) : 0;
-    if (*key)
-        return ERR_OK;
+    int code;
+    *key = 0;
+    if (tid > 0 && note_known(mount->holders, tid, identity, holding, key, &code))
+        return code;
     if (!process_read(tid, &process))
         return ERR_INVALID;
     int pidfd = process_open(process.pid);
     if (pidfd < 0)
         return errno == ESRCH ? ERR_INVALID : ERR_TOO_MANY;
+    if (identity && process_identity(pidfd) != identity) {
+        close(pidfd);
+        return ERR_INVALID;
+    }
     return holders_note_process(mount, &process, pidfd, holding, key);
 }
 
@@ -235,12 +254,13 @@ bool holders_alive(struct mount *mount, uint64_t key)
     return alive;
 }
 
-pid_t holders_pid(struct mount *mount, uint64_t key)
+pid_t holders_process(struct mount *mount, uint64_t key, uint64_t *identity)
 {
     struct holders *holders = mount->holders;
     pthread_mutex_lock(&holders->lock);
     const struct holder *holder = find(holders, key);
     pid_t pid = holder ? holder->pid : 0;
+    *identity = holder ? holder->identity : 0;
     pthread_mutex_unlock(&holders->lock);
     return pid;
 }
@@ -332,13 +352,14 @@ void holders_wake(struct mount *mount)
     eventfd_write(mount->holders->wake, 1);
 }
 
-struct holders *holders_new(struct mount *mount)
+struct holders *holders_new(struct mount *mount, size_t limit)
 {
     struct holders *holders = calloc(1, sizeof *holders);
     struct epoll_event event = {.events = EPOLLIN};
     if (!holders)
         return NULL;
     holders->mount = mount;
+    holders->limit = limit;
     holders->epoll = epoll_create1(EPOLL_CLOEXEC);
     holders->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&holders->lock, NULL);

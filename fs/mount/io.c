@@ -14,6 +14,7 @@
 #include "fs/mount/handle.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
+#include "fs/mount/process.h"
 
 static bool is_write(int flags)
 {
@@ -65,7 +66,9 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     handle->tgid = process_of(fuse_req_ctx(req)->pid);
     handle->staged.tgid = writes ? handle->tgid : 0;
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
+    handle->opener = process_identify(handle->tgid);
     handle->left->tgid = handle->tgid;
+    handle->left->identity = handle->opener;
     handle_mark(handle, ESTATE_WRITABLE, writes);
     handle_mark(handle, ESTATE_BY_USER, handle->by_user);
     handle_mark(handle, ESTATE_UNBORN, unborn);

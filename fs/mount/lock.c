@@ -102,8 +102,8 @@ static void lose_claims(struct locks *locks)
             if (claim->held)
                 atomic_store(&claim->handle->lock_lost, true);
             claim->held = false;
-            memset(claim->holders, 0, sizeof claim->holders); /* they went with the session */
-            claim_trim(locks, claim);                         /* somebody may be asking just now: that has it still */
+            claim->holders = (struct lock_holders){0}; /* they went with the session */
+            claim_trim(locks, claim);                  /* somebody may be asking just now: that has it still */
         }
     }
 }

@@ -38,14 +38,12 @@ struct claim *claim_get(struct lock_node *node, struct handle *handle, const str
     struct claim *claim;
     DL_FOREACH(node->claims, claim)
     {
-        if (claim->handle == handle && claim->space == op->space && claim->owner == op->owner) {
-            claim->pid = (pid_t)op->pid;
+        if (claim->handle == handle && claim->space == op->space && claim->owner == op->owner)
             return claim;
-        }
     }
     claim = calloc(1, sizeof *claim);
     assert(claim);
-    *claim = (struct claim){.handle = handle, .space = op->space, .owner = op->owner, .pid = (pid_t)op->pid};
+    *claim = (struct claim){.handle = handle, .space = op->space, .owner = op->owner};
     DL_APPEND(node->claims, claim);
     return claim;
 }
@@ -60,17 +58,22 @@ void claim_trim(struct locks *locks, struct claim *claim)
     lock_node_drop(locks, node);
 }
 
-/* Who is fenced if the lock is lost. */
-static void note_holders(struct locks *locks, struct claim *claim)
+int lock_holders_note(struct locks *locks, const struct handle *handle, pid_t asker, struct lock_holders *holders)
 {
-    const pid_t pids[] = {claim->pid, claim->handle->tgid};
-    for (size_t i = 0; i < 2; i++) {
-        uint64_t before = claim->holders[i];
-        claim->holders[i] = 0;
-        if (claim->held)
-            holders_note(locks->mount, pids[i], HOLDS, &claim->holders[i]);
-        holders_drop(locks->mount, before, HOLDS);
-    }
+    *holders = (struct lock_holders){0};
+    int code = holders_note(locks->mount, asker, 0, ASKS, &holders->asker);
+    if (code != ERR_TOO_MANY && handle->opener)
+        code = holders_note(locks->mount, handle->tgid, handle->opener, ASKS, &holders->opener);
+    if (code != ERR_TOO_MANY)
+        return ERR_OK; /* who has ended, or cannot be seen from here, cannot be fenced either */
+    lock_holders_drop(locks, holders);
+    return ERR_NO_LOCKS;
+}
+
+void lock_holders_drop(struct locks *locks, const struct lock_holders *holders)
+{
+    holders_drop(locks->mount, holders->asker, ASKS);
+    holders_drop(locks->mount, holders->opener, ASKS);
 }
 
 /* Whether its handle holds something for another owner, too. */
@@ -85,17 +88,37 @@ static bool holds_other(struct locks *locks, const struct claim *claim)
     return false;
 }
 
-void claim_set(struct locks *locks, struct claim *claim, bool held)
+static void give_up_holders(struct locks *locks, struct claim *claim)
+{
+    holders_drop(locks->mount, claim->holders.asker, HOLDS);
+    holders_drop(locks->mount, claim->holders.opener, HOLDS);
+    claim->holders = (struct lock_holders){0};
+}
+
+void claim_hold(struct locks *locks, struct claim *claim, struct lock_holders *holders)
+{
+    struct estate_handle *left = claim->handle->left;
+    holders_turn(locks->mount, holders->asker, HOLDS);
+    holders_turn(locks->mount, holders->opener, HOLDS);
+    give_up_holders(locks, claim);
+    claim->holders = *holders;
+    *holders = (struct lock_holders){0};
+    claim->held = true;
+    if (claim->holders.asker)
+        left->asker = holders_process(locks->mount, claim->holders.asker, &left->asker_identity);
+    handle_mark(claim->handle, ESTATE_LOCKED, true);
+    atomic_store(&claim->handle->locked_anew, true);
+}
+
+void claim_lose(struct locks *locks, struct claim *claim)
 {
     if (!claim)
         return;
-    if (held || claim->held) {
-        claim->held = held;
-        note_holders(locks, claim);
-        handle_mark(claim->handle, ESTATE_LOCKED, held || holds_other(locks, claim));
+    if (claim->held) {
+        claim->held = false;
+        give_up_holders(locks, claim);
+        handle_mark(claim->handle, ESTATE_LOCKED, holds_other(locks, claim));
     }
-    if (held)
-        atomic_store(&claim->handle->locked_anew, true);
     claim_trim(locks, claim);
 }
 
@@ -130,7 +153,7 @@ void claims_unlocked(struct locks *locks, const struct op_unlock *op)
         if (claim->space != op->space || claim->owner != op->owner || !claim->held)
             continue;
         if (takes_all(op) || !holds(locks, claim))
-            claim_set(locks, claim, false);
+            claim_lose(locks, claim);
     }
 }
 
@@ -152,7 +175,7 @@ void claims_end(struct locks *locks, const struct handle *handle)
         if (claim->handle != handle)
             continue;
         claim->waits = 0;
-        claim_set(locks, claim, false); /* it goes */
+        claim_lose(locks, claim); /* it goes */
     }
 }
 

@@ -24,13 +24,17 @@
 
 #include "fs/mount/lock.h"
 
+/* Who is fenced if a lock is lost: keys of holder.h. */
+struct lock_holders {
+    uint64_t asker, opener; /* of the file: who holds it in a script that calls `flock 9` */
+};
+
 /* What an open description may hold on its znode, for one owner. */
 struct claim {
     struct handle *handle; /* open: RELEASE takes its claims away first */
     enum lock_space space;
     uint64_t owner;
-    pid_t pid;           /* who asked last */
-    uint64_t holders[2]; /* while it is held: who asked, and who opened the file (holder.h) */
+    struct lock_holders holders; /* while it is held, as of the last grant */
     bool held;
     unsigned waits;      /* of this claim */
     uint64_t flushed_ms; /* when a descriptor of the handle was closed; 0: never */
@@ -39,10 +43,11 @@ struct claim {
 
 struct wait {
     struct locks *locks;
-    struct op_lock op;   /* without the command */
-    struct claim *claim; /* NULL: its handle was closed */
-    fuse_req_t req;      /* NULL: nobody is to be answered now */
-    uint64_t lock;       /* its name; 0: not known yet */
+    struct op_lock op;           /* without the command */
+    struct claim *claim;         /* NULL: its handle was closed */
+    struct lock_holders holders; /* until it is held: then the claim has them */
+    fuse_req_t req;              /* NULL: nobody is to be answered now */
+    uint64_t lock;               /* its name; 0: not known yet */
     uint64_t ticket;
     uint64_t until_ms; /* kept until then; 0: not kept */
     int code;          /* ended while nobody was to be answered: ERR_OK, it is held; LOCK_WAITS: it has not ended */
@@ -97,8 +102,12 @@ struct lock_node *lock_node_find(struct locks *locks, uint64_t id);
 struct lock_node *lock_node_get(struct locks *locks, uint64_t id); /* never NULL */
 void lock_node_drop(struct locks *locks, struct lock_node *node);  /* if nothing is left of it; NULL is allowed */
 struct claim *claim_get(struct lock_node *node, struct handle *handle, const struct op_lock *op);
-void claim_set(struct locks *locks, struct claim *claim, bool held); /* NULL is allowed; the claim may be gone */
-void claim_trim(struct locks *locks, struct claim *claim);           /* takes away a claim to nothing */
+/* Before a lock is asked for: NO_LOCKS if there are too many to note these, too. */
+int lock_holders_note(struct locks *locks, const struct handle *handle, pid_t asker, struct lock_holders *holders);
+void lock_holders_drop(struct locks *locks, const struct lock_holders *holders);         /* of what was never held */
+void claim_hold(struct locks *locks, struct claim *claim, struct lock_holders *holders); /* takes them over */
+void claim_lose(struct locks *locks, struct claim *claim); /* NULL is allowed; the claim may be gone */
+void claim_trim(struct locks *locks, struct claim *claim); /* takes away a claim to nothing */
 /* After a RANGE unlock that was carried out, in the client thread. */
 void claims_unlocked(struct locks *locks, const struct op_unlock *op);
 bool claims_of(struct locks *locks, const struct handle *handle); /* whether it has any */
@@ -115,8 +124,8 @@ bool claims_owned(struct locks *locks, uint64_t id, enum lock_space space, uint6
 /* Takes a request for a lock to its end. `op` is checked, its command borrowed; `session`: when it was checked. */
 void lock_ask(struct handle *handle, fuse_req_t req, const struct op_lock *op, uint64_t session);
 /* Under the mutex: one that a worker before had, of that name; kept until its call is sent again. */
-void wait_restore(struct locks *locks, struct handle *handle, const struct op_lock *op, uint64_t lock,
-                  uint64_t until_ms);
+void wait_restore(struct locks *locks, struct handle *handle, const struct op_lock *op,
+                  const struct lock_holders *holders, uint64_t lock, uint64_t until_ms);
 /* Ends all of them: ESTALE. */
 void waits_end(struct locks *locks);
 /* The three below under the mutex. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "fs/mount/holder.h"
 #include "fs/mount/lock_internal.h"
 
 enum { RESTORED_KEEP_MS = 1000 }; /* until a call that waited must have been sent again */
@@ -48,6 +49,20 @@ static struct op_lock op_of(const struct lock_info *info)
                             .pid = info->pid};
 }
 
+/* Who asked may have ended long ago, as flock(1) does, and its number be another's. Who waits is in a call. */
+static struct lock_holders find_holders(struct locks *locks, const struct handle *handle, const struct lock_info *info)
+{
+    struct lock_holders holders = {0};
+    const struct estate_handle *left = handle->left;
+    if (info->waiting)
+        lock_holders_note(locks, handle, (pid_t)info->pid, &holders);
+    else if (left->asker && left->asker == (pid_t)info->pid)
+        holders_note(locks->mount, left->asker, left->asker_identity, ASKS, &holders.asker);
+    if (!info->waiting && handle->opener)
+        holders_note(locks->mount, handle->tgid, handle->opener, ASKS, &holders.opener);
+    return holders;
+}
+
 static void restore(struct locks *locks, const struct lock_info *info)
 {
     struct handle *handle = handle_lock(locks->mount, info->handle);
@@ -57,11 +72,12 @@ static void restore(struct locks *locks, const struct lock_info *info)
         lock_give_up(locks, &all, NULL, NULL, ERR_OK);
         return;
     }
+    struct lock_holders holders = find_holders(locks, handle, info);
     pthread_mutex_lock(&locks->mutex);
     if (info->waiting)
-        wait_restore(locks, handle, &op, info->lock, locks_now_ms() + RESTORED_KEEP_MS);
+        wait_restore(locks, handle, &op, &holders, info->lock, locks_now_ms() + RESTORED_KEEP_MS);
     else
-        claim_set(locks, claim_get(lock_node_get(locks, info->id), handle, &op), true);
+        claim_hold(locks, claim_get(lock_node_get(locks, info->id), handle, &op), &holders);
     pthread_mutex_unlock(&locks->mutex);
     handle_unlock(handle);
 }

@@ -10,11 +10,14 @@
 
 void wait_unref(struct wait *wait)
 {
-    if (!--wait->refs)
-        free(wait);
+    if (--wait->refs)
+        return;
+    lock_holders_drop(wait->locks, &wait->holders);
+    free(wait);
 }
 
-static struct wait *wait_new(struct locks *locks, struct handle *handle, const struct op_lock *op)
+static struct wait *wait_new(struct locks *locks, struct handle *handle, const struct op_lock *op,
+                             const struct lock_holders *holders)
 {
     struct lock_node *node = lock_node_get(locks, op->id);
     struct wait *wait = calloc(1, sizeof *wait);
@@ -22,6 +25,7 @@ static struct wait *wait_new(struct locks *locks, struct handle *handle, const s
     *wait = (struct wait){.locks = locks,
                           .op = *op,
                           .claim = claim_get(node, handle, op),
+                          .holders = *holders,
                           .code = ERR_LOCK_WAITS,
                           .listed = true,
                           .refs = 1};
@@ -31,10 +35,10 @@ static struct wait *wait_new(struct locks *locks, struct handle *handle, const s
     return wait;
 }
 
-void wait_restore(struct locks *locks, struct handle *handle, const struct op_lock *op, uint64_t lock,
-                  uint64_t until_ms)
+void wait_restore(struct locks *locks, struct handle *handle, const struct op_lock *op,
+                  const struct lock_holders *holders, uint64_t lock, uint64_t until_ms)
 {
-    struct wait *wait = wait_new(locks, handle, op);
+    struct wait *wait = wait_new(locks, handle, op, holders);
     wait->lock = lock;
     wait->submitted = true;
     wait->until_ms = until_ms;
@@ -101,9 +105,9 @@ static fuse_req_t note(struct wait *wait, uint64_t lock, int code)
     if (code == ERR_OK && !withdrawn)
         releases_supersede(wait->locks, &wait->op);
     if (waits && wait->op.space == LOCK_FLOCK && !withdrawn)
-        claim_set(wait->locks, wait->claim, false); /* a flock that has to wait has given up the old one */
-    if (code == ERR_OK && !wait_unwanted(wait))
-        claim_set(wait->locks, wait->claim, true);
+        claim_lose(wait->locks, wait->claim); /* a flock that has to wait has given up the old one */
+    if (code == ERR_OK && wait->claim && !wait_unwanted(wait))
+        claim_hold(wait->locks, wait->claim, &wait->holders);
     if (!waits && (withdrawn || req || code))
         wait_unlist(wait);
     return req;
@@ -218,7 +222,8 @@ static bool holds_some(struct locks *locks, const struct op_lock *op)
 }
 
 /* The same request, kept for a moment since a signal ended it: it goes on where it was. Else a new one. Counted. */
-static struct wait *begin(struct handle *handle, const struct op_lock *op, bool *is_new)
+static struct wait *begin(struct handle *handle, const struct op_lock *op, const struct lock_holders *holders,
+                          bool *is_new)
 {
     struct locks *locks = handle->mount->locks;
     struct wait *wait = NULL;
@@ -233,8 +238,10 @@ static struct wait *begin(struct handle *handle, const struct op_lock *op, bool 
         }
     *is_new = !wait;
     if (!wait) {
-        wait = wait_new(locks, handle, op);
+        wait = wait_new(locks, handle, op, holders);
         wait->holds_part = holds_part;
+    } else {
+        lock_holders_drop(locks, holders);
     }
     wait->until_ms = 0;
     wait->interrupted = false;
@@ -284,9 +291,15 @@ static void submit(struct wait *wait, const struct op_lock *op, uint64_t session
 void lock_ask(struct handle *handle, fuse_req_t req, const struct op_lock *op, uint64_t session)
 {
     struct locks *locks = handle->mount->locks;
+    struct lock_holders holders;
     bool is_new;
+    int code = lock_holders_note(locks, handle, (pid_t)op->pid, &holders);
+    if (code) {
+        reply_code(req, code);
+        return;
+    }
     pthread_mutex_lock(&locks->order);
-    struct wait *wait = begin(handle, op, &is_new);
+    struct wait *wait = begin(handle, op, &holders, &is_new);
     if (attach(wait, req, is_new) && is_new)
         submit(wait, op, session);
     pthread_mutex_unlock(&locks->order);

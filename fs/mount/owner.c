@@ -78,14 +78,14 @@ struct owners *owners_new(struct estate *estate)
 /* --- what the next worker must know, locked --- */
 
 /* What hangs on its process can have all places, what does not only half of them. */
-static struct estate_owned *leave(struct owners *owners, uint64_t id, pid_t pid, bool stays)
+static struct estate_owned *leave(struct owners *owners, uint64_t id, pid_t pid, uint64_t identity, bool stays)
 {
     if (owners->free_count <= (stays ? ESTATE_OWNED / 2 : 0))
         return NULL;
     struct estate_owned *left = &owners->estate->owned[owners->free[--owners->free_count]];
     left->pid = pid;
     left->stays = stays;
-    left->noted = process_now();
+    left->identity = identity;
     atomic_store(&left->id, id);
     return left;
 }
@@ -340,7 +340,7 @@ int owner_find(fuse_req_t req, const struct tokens *tokens, struct owning *ownin
         return ERR_OK;
     owning->stays = !tokens->owner;
     if (!tokens->owner_number) {
-        code = holders_note(mount, tid, ASKS, &owning->key);
+        code = holders_note(mount, tid, 0, ASKS, &owning->key);
         return code == ERR_INVALID && owning->stays ? ERR_OK : code;
     }
     struct process process;
@@ -371,7 +371,7 @@ void owner_settle(struct mount *mount, struct owning *owning, const struct resul
 {
     struct owners *owners = mount->owners;
     struct owning noted = *owning, before = {0};
-    uint64_t id = result->id;
+    uint64_t id = result->id, identity;
     if (!noted.key)
         return;
     owning->key = 0;
@@ -380,12 +380,12 @@ void owner_settle(struct mount *mount, struct owning *owning, const struct resul
         return;
     }
     holders_turn(mount, noted.key, holding_of(noted.stays));
-    pid_t pid = holders_pid(mount, noted.key);
+    pid_t pid = holders_process(mount, noted.key, &identity);
     pthread_mutex_lock(&owners->lock);
     struct owned *old = find(owners, id);
     if (old)
         before = take_out(owners, old);
-    add(owners, noted.key, id, noted.stays, leave(owners, id, pid, noted.stays));
+    add(owners, noted.key, id, noted.stays, leave(owners, id, pid, identity, noted.stays));
     pthread_mutex_unlock(&owners->lock);
     drop(mount, &before);
     if (!holders_alive(mount, noted.key))
@@ -404,13 +404,8 @@ static bool is_ours(struct mount *mount, uint64_t id)
 /* The holder's key of the process that a node hung on; 0: it has died. */
 static uint64_t find_holder(struct mount *mount, const struct estate_owned *left)
 {
-    struct process process;
-    uint64_t key = 0;
-    int pidfd = process_open_noted(left->pid, left->noted);
-    if (pidfd >= 0 && process_read(left->pid, &process))
-        holders_note_process(mount, &process, pidfd, holding_of(left->stays), &key);
-    else if (pidfd >= 0)
-        close(pidfd);
+    uint64_t key;
+    holders_note(mount, left->pid, left->identity, holding_of(left->stays), &key);
     return key;
 }
 

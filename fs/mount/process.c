@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,6 +90,21 @@ bool process_in_group(pid_t tid, gid_t gid)
 int process_open(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+uint64_t process_identity(int pidfd)
+{
+    struct stat stat_of;
+    return fstat(pidfd, &stat_of) || !stat_of.st_ino ? 1 : stat_of.st_ino;
+}
+
+uint64_t process_identify(pid_t pid)
+{
+    int pidfd = pid > 0 ? process_open(pid) : -1;
+    uint64_t identity = pidfd < 0 ? 0 : process_identity(pidfd);
+    if (pidfd >= 0)
+        close(pidfd);
+    return identity;
 }
 
 bool process_ended(int pidfd)

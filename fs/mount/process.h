@@ -2,7 +2,7 @@
  *
  * /proc/PID/status can be read at any time. /proc/PID/stat can not: in an execve that closes its descriptors the kernel
  * holds a lock that reading needs until this mount has answered. So a process is known again by a pidfd that is held on
- * it, not by its start time. */
+ * it, or by its identity, not by its start time. */
 #ifndef PACT_PROCESS_H
 #define PACT_PROCESS_H
 
@@ -32,6 +32,10 @@ bool process_each(bool (*visit)(void *arg, const struct process *process), void 
 
 /* A pidfd on a process, closed by the caller; -1 with errno. */
 int process_open(pid_t pid);
+/* What tells a process from a later one of its number; never 0, but the same for all before Linux 6.9. */
+uint64_t process_identity(int pidfd);
+/* The same of the process that has a number now; 0: none has. */
+uint64_t process_identify(pid_t pid);
 /* Whether the process of a pidfd has ended (it may still be a zombie). */
 bool process_ended(int pidfd);
 /* Whether a process group has members. */

@@ -430,7 +430,7 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
         .kernel_permissions = geteuid() == 0,
     };
     mount->cache = cache_new(mount);
-    mount->holders = holders_new(mount);
+    mount->holders = holders_new(mount, LIMIT_HOLDERS);
     mount->locks = locks_new(mount);
     return mount->inodes && mount->calls && mount->files && mount->handles && mount->templates && mount->found &&
            mount->owners && mount->fence && mount->cache && mount->holders && mount->locks;

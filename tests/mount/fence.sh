@@ -53,6 +53,28 @@ settled() { sync "$a" "$b"; }
 # One of those who made something dies: it is not its survivors' loss.
 one_ends() { kill -9 "$(<"$WORK/knocks/grandchild.passing")"; }
 
+# The kernel gives the number of a process that opened a file, and ended, to one that has nothing to do with it; then
+# the file is locked, by those who have it from the first.
+lock_after_the_opener() {
+    mkfifo "$WORK/lock-now"
+    : >"$a/reused"
+    (
+        exec 9>>"$a/reused"
+        setsid bash -c 'exec 8<>"$1"; read -r <&8; flock 9; read -r <&8' _ "$WORK/lock-now" &
+        echo "$BASHPID $!" >"$WORK/opener"
+    )
+    read -r opener heir <"$WORK/opener"
+    for ((i = 0; i < 1000; i++)); do
+        echo $((opener - 1)) >/proc/sys/kernel/ns_last_pid
+        knock innocent
+        [[ ${KNOCKERS[innocent]} != "$opener" ]] || break
+        kill -9 -- "-${KNOCKERS[innocent]}"
+    done
+    [[ ${KNOCKERS[innocent]} == "$opener" ]] || fail "nobody gets the number $opener"
+    echo lock >"$WORK/lock-now"
+    check "a number is another's now" eventually grep -q '^reused flock exclusive holds' "$a/.pact/locks"
+}
+
 # registers ROUNDS: a script that makes its entry by mkdir(1), and again when it is told to
 register() {
     mkfifo "$WORK/again"
@@ -117,7 +139,10 @@ cp "$WORK/calls" "$WORK/each.calls"
 eventually test -s "$WORK/each" || fail "the holder does not start"
 check "holders are counted" eval '(($(value "$a" holders) >= 4 && $(value "$a" fenced) == 0))'
 register
+lock_after_the_opener
 expire
+check "nor one who has the number of somebody who ended" eventually says innocent OK
+kill -9 -- "-$heir"
 echo again >"$WORK/again"
 check "a script that registers by mkdir(1) does so anew" wait "$script"
 check "and everybody sees it" eventually test -d "$b/web1"
