@@ -2,7 +2,8 @@
  *
  * Invariants:
  *  1. Each request for a lock is answered once, by whoever takes `req` out of its wait, under the mutex.
- *  2. A lock that was asked for and whose caller was told of a failure is given up as soon as it is known.
+ *  2. A lock that was asked for and whose caller was told of a failure is given up as soon as it is known, and what its
+ *     owner had of those bytes is put back.
  *  3. What a description may hold has a claim, from before the request is submitted until nothing is left.
  *  4. An unlock is tried again until the state machine has taken it or the session is over; and never after the same
  *     owner was granted a new lock.
@@ -46,13 +47,14 @@ struct wait {
     struct op_lock op;           /* without the command */
     struct claim *claim;         /* NULL: its handle was closed */
     struct lock_holders holders; /* until it is held: then the claim has them */
-    fuse_req_t req;              /* NULL: nobody is to be answered now */
-    uint64_t lock;               /* its name; 0: not known yet */
+    struct lock_info *before;    /* POSIX: what its owner held of the range before */
+    size_t before_count;
+    fuse_req_t req; /* NULL: nobody is to be answered now */
+    uint64_t lock;  /* its name; 0: not known yet */
     uint64_t ticket;
     uint64_t until_ms; /* kept until then; 0: not kept */
     int code;          /* ended while nobody was to be answered: ERR_OK, it is held; LOCK_WAITS: it has not ended */
     bool submitted;    /* or about to be */
-    bool holds_part;   /* POSIX: its owner held some of the range when it asked */
     bool withdrawn;    /* nobody wants it any more */
     bool superseded;   /* nor is anything to be given up: its owner has asked anew */
     bool closed;       /* nor is its handle there */
@@ -74,7 +76,8 @@ struct lock_node {
 struct release {
     struct locks *locks;
     struct op_unlock op;
-    struct wait *wait; /* WAITER: what is given up; counted */
+    struct lock_info put_back; /* .lock: not an unlock, this is held anew, of the same range */
+    struct wait *wait;         /* WAITER: what is given up; counted */
     uint64_t session;
     bool in_flight;
     fuse_req_t req; /* answered with `code`; may be NULL */
@@ -133,11 +136,25 @@ void wait_leave_claim(struct wait *wait); /* its handle is closed, or it is unli
 void wait_unlist(struct wait *wait);      /* it may be gone on return */
 void wait_unref(struct wait *wait);
 
+/* --- lock_before.c --- */
+
+/* The five below under the mutex. Looks up what the owner holds, as long as the wait is not granted. */
+void before_look(struct wait *wait);
+void before_free(struct wait *wait);
+/* An owner got, or gave up, something. In the client thread. */
+void before_got(const struct wait *got);
+void before_gave_up(struct locks *locks, const struct op_unlock *op);
+/* It gives this up: that is not to be put back. */
+void before_cut(struct wait *wait, const struct op_unlock *op);
+/* It was granted, or may have been, and nobody wants it: makes what was held before of what is held now. Under `order`.
+ */
+void before_put_back(struct wait *wait);
+
 /* --- lock_withdraw.c --- */
 
 /* Gives up what was granted, or may have been, to somebody who was told of a failure; and a place in the queue. Under
  * `order`. */
-void wait_give_up_granted(const struct wait *wait);
+void wait_give_up_granted(struct wait *wait);
 void wait_give_up_place(struct wait *wait);
 /* The three below under the mutex. Whether what was granted, or may have been, is to be given up. */
 bool wait_unwanted(const struct wait *wait);
@@ -160,14 +177,21 @@ bool waits_close(struct locks *locks, const struct handle *handle);
 /* Submits an unlock that must not be lost. `wait`: of a WAITER what is withdrawn, to be told when that is done; else
  * NULL. `req` (or NULL) is answered with `code` when the unlock is done, or is to be tried again. */
 void lock_give_up(struct locks *locks, const struct op_unlock *op, struct wait *wait, fuse_req_t req, int code);
+/* What asks for a lock that the tree shows, without the command. */
+struct op_lock lock_op_of(const struct lock_info *info);
 /* What gives up a lock that was granted. */
 struct op_unlock lock_unlock_of(const struct op_lock *op);
+/* Submits a lock that was held before, and must be held again as surely as an unlock must not be lost. If others hold
+ * something against it by now, what was locked through its handle is lost: ESTALE. Under `order`. */
+void lock_put_back(struct locks *locks, const struct lock_info *part);
 /* Tries again what failed: on one znode, or all (0). Under `order`. */
 void releases_run(struct locks *locks, uint64_t id);
 /* The rest is called under the mutex. */
 bool releases_wait(const struct locks *locks); /* whether something is to be tried again */
 /* What is granted now must not be taken away by an older unlock. */
 void releases_supersede(struct locks *locks, const struct op_lock *op);
+/* What is being given up is not to be put back (before_gave_up has not been told of it yet). */
+void releases_cut(struct locks *locks, struct wait *wait);
 void releases_forget(struct locks *locks); /* those that are to be tried again: their session is lost */
 
 #endif

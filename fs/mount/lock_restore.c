@@ -36,7 +36,7 @@ static struct found find_all(struct mount *mount)
     return found;
 }
 
-static struct op_lock op_of(const struct lock_info *info)
+struct op_lock lock_op_of(const struct lock_info *info)
 {
     return (struct op_lock){.id = info->id,
                             .space = info->space,
@@ -66,7 +66,7 @@ static struct lock_holders find_holders(struct locks *locks, const struct handle
 static void restore(struct locks *locks, const struct lock_info *info)
 {
     struct handle *handle = handle_lock(locks->mount, info->handle);
-    struct op_lock op = op_of(info);
+    struct op_lock op = lock_op_of(info);
     if (!handle) { /* it was closed */
         struct op_unlock all = {.id = info->id, .scope = UNLOCK_HANDLE, .handle = info->handle};
         lock_give_up(locks, &all, NULL, NULL, ERR_OK);

@@ -13,6 +13,7 @@ void wait_unref(struct wait *wait)
     if (--wait->refs)
         return;
     lock_holders_drop(wait->locks, &wait->holders);
+    before_free(wait);
     free(wait);
 }
 
@@ -42,6 +43,7 @@ void wait_restore(struct locks *locks, struct handle *handle, const struct op_lo
     wait->lock = lock;
     wait->submitted = true;
     wait->until_ms = until_ms;
+    before_look(wait);
     pthread_cond_signal(&locks->moved);
 }
 
@@ -106,8 +108,10 @@ static fuse_req_t note(struct wait *wait, uint64_t lock, int code)
         releases_supersede(wait->locks, &wait->op);
     if (waits && wait->op.space == LOCK_FLOCK && !withdrawn)
         claim_lose(wait->locks, wait->claim); /* a flock that has to wait has given up the old one */
-    if (code == ERR_OK && wait->claim && !wait_unwanted(wait))
+    if (code == ERR_OK && wait->claim && !wait_unwanted(wait)) {
         claim_hold(wait->locks, wait->claim, &wait->holders);
+        before_got(wait);
+    }
     if (!waits && (withdrawn || req || code))
         wait_unlist(wait);
     return req;
@@ -202,32 +206,12 @@ static bool same(const struct op_lock *a, const struct op_lock *b)
            a->handle == b->handle && a->start == b->start && a->end == b->end;
 }
 
-/* Whether the owner holds some of the range. */
-static bool holds_some(struct locks *locks, const struct op_lock *op)
-{
-    uint64_t session = atomic_load(&locks->mount->own_session);
-    struct lock_info info;
-    bool any = false;
-    pthread_mutex_lock(&locks->mutex);
-    bool owned = claims_owned(locks, op->id, op->space, op->owner);
-    pthread_mutex_unlock(&locks->mutex);
-    if (!owned)
-        return false;
-    const struct state *state = client_lock(locks->mount->client);
-    for (struct lock_walk walk = {.id = op->id}; !any && state_lock_next(state, &walk, &info) && !info.waiting;)
-        any = info.session == session && info.space == op->space && info.owner == op->owner && info.start <= op->end &&
-              op->start <= info.end;
-    client_unlock(locks->mount->client);
-    return any;
-}
-
 /* The same request, kept for a moment since a signal ended it: it goes on where it was. Else a new one. Counted. */
 static struct wait *begin(struct handle *handle, const struct op_lock *op, const struct lock_holders *holders,
                           bool *is_new)
 {
     struct locks *locks = handle->mount->locks;
     struct wait *wait = NULL;
-    bool holds_part = op->wait && op->space == LOCK_POSIX && holds_some(locks, op);
     pthread_mutex_lock(&locks->mutex);
     struct lock_node *node = lock_node_find(locks, op->id);
     if (node)
@@ -239,7 +223,7 @@ static struct wait *begin(struct handle *handle, const struct op_lock *op, const
     *is_new = !wait;
     if (!wait) {
         wait = wait_new(locks, handle, op, holders);
-        wait->holds_part = holds_part;
+        before_look(wait);
     } else {
         lock_holders_drop(locks, holders);
     }

@@ -5,12 +5,13 @@
 
 /* --- giving up --- */
 
-void wait_give_up_granted(const struct wait *wait)
+void wait_give_up_granted(struct wait *wait)
 {
-    struct op_unlock unlock = lock_unlock_of(&wait->op);
+    struct op_unlock unlock = {.id = wait->op.id, .scope = UNLOCK_HANDLE, .handle = wait->op.handle};
     if (wait->closed)
-        unlock = (struct op_unlock){.id = wait->op.id, .scope = UNLOCK_HANDLE, .handle = wait->op.handle};
-    lock_give_up(wait->locks, &unlock, NULL, NULL, ERR_OK);
+        lock_give_up(wait->locks, &unlock, NULL, NULL, ERR_OK);
+    else
+        before_put_back(wait);
 }
 
 /* It stays in the list until that is done: it may be granted first. */
@@ -26,11 +27,9 @@ void wait_is_gone(struct wait *wait)
     wait_unref(wait);
 }
 
-/* Not if it took the place of what the owner had, which it still counts on: then all of it goes with its next unlock.
- */
 bool wait_unwanted(const struct wait *wait)
 {
-    return wait->withdrawn && (wait->closed || (!wait->superseded && !wait->holds_part));
+    return wait->withdrawn && (wait->closed || !wait->superseded);
 }
 
 /* --- the owner asks anew --- */

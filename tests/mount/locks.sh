@@ -184,6 +184,7 @@ check "conversions" ways convert "$b/v"
 check "one description's two users" says OK ways shared "$a/s"
 check "an interrupted wait takes nothing of what is got after it" says OK ways interrupted "$a/i"
 check "nor of what was there before it" says OK ways upgrade "$a/u"
+check "what was held before it is held as before, byte by byte" says OK "$PACT_TESTS/lock_undone" "$a/undone"
 echo first >"$a/w"
 settle
 check "what is written under a lock is there for the next holder" ways written "$a/w" "$b/w"
