@@ -12,8 +12,9 @@
  *
  * The session, the space and the owner's number together are the owner: a process, whatever it locks, but for flock an
  * open description of one znode. A waits for B if a lock of B, held or asked for
- * earlier, conflicts with one that A waits for, or if A waits for another who waits for B. A request is granted if no
- * holder conflicts with it and no earlier waiter either, but for those that wait for the owner itself. */
+ * earlier, conflicts with one that A waits for, or if A waits for another who waits for B; but (from state version 4)
+ * not for what B asked for if that is all that B waits for, and waits for what A holds of the znode. A request is
+ * granted if no holder conflicts with it and no earlier waiter either, but for those that wait for the owner itself. */
 #ifndef PACT_LOCK_H
 #define PACT_LOCK_H
 

@@ -10,6 +10,7 @@
 struct search {
     const struct state *state;
     const struct lock *target;   /* of its owner */
+    bool asks;                   /* the target is about to wait for one thing more */
     bool *seen;                  /* by lock.waits_at */
     const struct lock **pending; /* waiters whose blockers have not been looked at */
     size_t pending_count;
@@ -29,7 +30,7 @@ static void search_end(struct search *search)
     free((void *)search->pending);
 }
 
-/* Adds whatever the owner of this lock waits for. */
+/* Adds whatever the owner of this lock waits for, a process with several threads for several. */
 static void add_waits_of(struct search *search, const struct lock *lock)
 {
     const struct session *session = session_find(search->state, lock->session);
@@ -42,11 +43,34 @@ static void add_waits_of(struct search *search, const struct lock *lock)
     }
 }
 
-/* Goes on from what conflicts with `lock` in a list, up to `lock` itself. True: the target's owner has some of it. */
+/* Whether the owner of `lock` holds some of its znode; against `waiter`, if that is not NULL. */
+static bool holds_here(const struct lock *lock, const struct lock *waiter)
+{
+    const struct hook *holders = &lock->locked->holders;
+    for (const struct lock *held = lock_first(holders); held != NULL; held = lock_next(holders, held))
+        if (lock_same_owner(held, lock) && (waiter == NULL || lock_conflicts(held, waiter)))
+            return true;
+    return false;
+}
+
+/* Whether its owner waits for nothing else, nor is about to. */
+static bool waits_once(const struct search *search, const struct lock *waiter)
+{
+    const struct session *session = session_find(search->state, waiter->session);
+    size_t count = 0;
+    for (const struct hook *hook = session->waits.next; hook != &session->waits; hook = hook->next)
+        count += lock_same_owner(lock_of_own(hook), waiter);
+    return count == 1 && !(search->asks && lock_same_owner(waiter, search->target));
+}
+
+/* Goes on from what conflicts with `lock` in a list, up to `lock` itself. A waiter that waits for what the owner of
+ * `lock` holds, and for nothing else, is overtaken (lock_blocker). True: the target's owner has some of it. */
 static bool follow(struct search *search, const struct hook *list, const struct lock *lock)
 {
+    bool overtakes =
+        search->state->version >= STATE_VERSION_DEADLOCKS && list == &lock->locked->waiters && holds_here(lock, NULL);
     for (const struct lock *other = lock_first(list); other != NULL && other != lock; other = lock_next(list, other)) {
-        if (!lock_conflicts(other, lock))
+        if (!lock_conflicts(other, lock) || (overtakes && holds_here(lock, other) && waits_once(search, other)))
             continue;
         if (lock_same_owner(other, search->target))
             return true;
@@ -95,6 +119,9 @@ bool lock_deadlocks(const struct state *state, const struct locked *locked, cons
 {
     struct search search;
     search_begin(&search, state, lock);
+    search.asks = true;
+    if (state->version >= STATE_VERSION_DEADLOCKS)
+        add_waits_of(&search, lock); /* who waits for one thing more is overtaken no more */
     bool found =
         follow(&search, &locked->holders, lock) || follow(&search, &locked->waiters, lock) || search_run(&search);
     search_end(&search);

@@ -3,7 +3,7 @@
 # two mounts write. It is at the newest version that all members know, whoever leads, and goes on to the next by itself. Nothing is lost, nothing stops, and what is older is then refused.
 . "$(dirname "$0")/lib.sh"
 
-oldest=(--state-version 1) old=(--state-version 2)
+oldest=(--state-version 1) old=(--state-version 2) newest=4
 status() { status_of "$1" | sed -E 's/"members":\[[^]]*\],//'; }
 versions_are() { # N: all replicas are at this state version
     local i
@@ -81,7 +81,7 @@ check "still at version 2" versions_are 2
 
 echo "# the last one becomes new"
 replace 3
-check "the ensemble goes on to version 3 by itself" eventually versions_are 3
+check "the ensemble goes on to version $newest by itself" eventually versions_are $newest
 check "mounts write on" goes_on
 touch "$WORK/stop"
 wait "${writers[@]}"
@@ -98,14 +98,14 @@ echo "# what is older is refused"
 stop_replica 3
 status=0
 timeout 30 "$PACT_BIN/pactd" --id 3 --data "$WORK/data-3" --ensemble "$ENSEMBLE" "${old[@]}" 2>"$WORK/refused" || status=$?
-check "with data of version 3 it does not start" test $status = 1
+check "with data of version $newest it does not start" test $status = 1
 check "and says why" grep -qE "data-3: .*state version.* this replica knows 1 to 2" "$WORK/refused"
 mv "$WORK/data-3" "$WORK/data-kept"
 : >"$WORK/replica-3.log"
 start_replica 3 "${old[@]}"
 for i in 1 2; do
     check "without data: replica $i refuses it and names both sides" eventually grep -q \
-        "error replica $i knows state versions 1 to 3 and is at 3, replica 3 knows 1 to 2 and is at 1" "$WORK/replica-$i.log"
+        "error replica $i knows state versions 1 to $newest and is at $newest, replica 3 knows 1 to 2 and is at 1" "$WORK/replica-$i.log"
     check "it says so too" eventually grep -qE "error .*replica (3|$i) knows .* replica (3|$i) knows" "$WORK/replica-3.log"
 done
 check "the others go on" mkdir "$WORK/a/alone"

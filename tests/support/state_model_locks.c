@@ -61,22 +61,44 @@ static bool asked_against(const struct model_wait *wait, const struct model_wait
            earlier->from <= wait->to && wait->from <= earlier->to;
 }
 
+/* Whether `earlier` waits for what the owner of `wait` holds of the znode, and its owner for nothing else: it is
+ * overtaken. `asker` (or NULL) is about to wait for one thing more. */
+static bool overtaken(const struct model *model, const struct model_wait *earlier, const struct model_wait *wait,
+                      const struct model_owner *asker)
+{
+    const struct model_locks *locks = &model->locks;
+    size_t waits = 0;
+    for (size_t i = 0; i < locks->wait_count; i++)
+        waits += same(&locks->waits[i].owner, &earlier->owner);
+    if (model->version < 4 || waits != 1 || (asker != NULL && same(&earlier->owner, asker)))
+        return false;
+    for (size_t i = 0; i < locks->holder_count; i++)
+        if (same(&locks->holders[i].owner, &wait->owner) && held_against(earlier, &locks->holders[i]))
+            return true;
+    return false;
+}
+
 /* Whether `wait`, with so many before it in the queue, waits for something that `owner` holds or asked for. */
 static bool blocks(const struct model *model, const struct model_wait *wait, size_t place,
-                   const struct model_owner *owner)
+                   const struct model_owner *owner, const struct model_owner *asker)
 {
     const struct model_locks *locks = &model->locks;
     for (size_t i = 0; i < locks->holder_count; i++)
         if (same(&locks->holders[i].owner, owner) && held_against(wait, &locks->holders[i]))
             return true;
     for (size_t i = 0; i < place; i++)
-        if (same(&locks->waits[i].owner, owner) && asked_against(wait, &locks->waits[i]))
+        if (same(&locks->waits[i].owner, owner) && asked_against(wait, &locks->waits[i]) &&
+            !overtaken(model, &locks->waits[i], wait, asker))
             return true;
     return false;
 }
 
+typedef bool (*blocks_fn)(const struct model *model, const struct model_wait *wait, size_t place,
+                          const struct model_owner *owner, const struct model_owner *asker);
+
 /* Whether `from` waits for `to`, by as many steps as it takes: what is reached grows until it does not. */
-static bool waits_for(const struct model *model, const struct model_owner *from, const struct model_owner *to)
+static bool leads(const struct model *model, blocks_fn step, const struct model_owner *from,
+                  const struct model_owner *to, const struct model_owner *asker)
 {
     const struct model_locks *locks = &model->locks;
     bool reached[MODEL_WAITS] = {false}; /* the owner of this waiter is reached */
@@ -85,15 +107,20 @@ static bool waits_for(const struct model *model, const struct model_owner *from,
         for (size_t i = 0; i < locks->wait_count; i++) {
             bool now = same(&locks->waits[i].owner, from);
             for (size_t j = 0; j < locks->wait_count && !now; j++)
-                now = reached[j] && blocks(model, &locks->waits[j], j, &locks->waits[i].owner);
+                now = reached[j] && step(model, &locks->waits[j], j, &locks->waits[i].owner, asker);
             grown |= now && !reached[i];
             reached[i] |= now;
         }
     }
     for (size_t i = 0; i < locks->wait_count; i++)
-        if (reached[i] && blocks(model, &locks->waits[i], i, to))
+        if (reached[i] && step(model, &locks->waits[i], i, to, asker))
             return true;
     return false;
+}
+
+static bool waits_for(const struct model *model, const struct model_owner *from, const struct model_owner *to)
+{
+    return leads(model, blocks, from, to, NULL);
 }
 
 /* `place`: how many of the queue are before it. */
@@ -112,13 +139,48 @@ static bool blocked(const struct model *model, const struct model_wait *wait, si
 static bool deadlock(const struct model *model, const struct model_wait *wait)
 {
     const struct model_locks *locks = &model->locks;
+    if (model->version >= 4 && leads(model, blocks, &wait->owner, &wait->owner, &wait->owner))
+        return true;
     for (size_t i = 0; i < locks->holder_count; i++)
-        if (held_against(wait, &locks->holders[i]) && waits_for(model, &locks->holders[i].owner, &wait->owner))
+        if (held_against(wait, &locks->holders[i]) &&
+            leads(model, blocks, &locks->holders[i].owner, &wait->owner, &wait->owner))
             return true;
     for (size_t i = 0; i < locks->wait_count; i++)
-        if (asked_against(wait, &locks->waits[i]) && waits_for(model, &locks->waits[i].owner, &wait->owner))
+        if (asked_against(wait, &locks->waits[i]) && !overtaken(model, &locks->waits[i], wait, &wait->owner) &&
+            leads(model, blocks, &locks->waits[i].owner, &wait->owner, &wait->owner))
             return true;
     return false;
+}
+
+/* As blocks, but for earlier waiters who wait for the owner of `wait` anyway: those are in nobody's way. */
+static bool keeps(const struct model *model, const struct model_wait *wait, size_t place,
+                  const struct model_owner *owner, const struct model_owner *asker)
+{
+    const struct model_locks *locks = &model->locks;
+    (void)asker;
+    for (size_t i = 0; i < locks->holder_count; i++)
+        if (same(&locks->holders[i].owner, owner) && held_against(wait, &locks->holders[i]))
+            return true;
+    for (size_t i = 0; i < place; i++)
+        if (same(&locks->waits[i].owner, owner) && asked_against(wait, &locks->waits[i]) &&
+            !waits_for(model, owner, &wait->owner))
+            return true;
+    return false;
+}
+
+/* Whether somebody waits for nobody, or is in a circle. */
+static const char *wrongly_waits(const struct model *model)
+{
+    const struct model_locks *locks = &model->locks;
+    for (size_t i = 0; i < locks->wait_count; i++) {
+        const struct model_wait *wait = &locks->waits[i];
+        if (!blocked(model, wait, i))
+            return "a waiter waits for nobody";
+        if (wait->owner.space == LOCK_POSIX && waits_for(model, &wait->owner, &wait->owner) &&
+            leads(model, keeps, &wait->owner, &wait->owner, NULL))
+            return "an owner waits for itself";
+    }
+    return NULL;
 }
 
 /* --- changes --- */
@@ -361,5 +423,7 @@ const char *model_locks_differ(const struct model *model, const struct state *st
         for (struct lock_walk walk = {.id = id}; state_lock_next(state, &walk, &info);)
             shown++;
     }
-    return wrong != NULL || shown == held + locks->wait_count ? wrong : "the number of locks";
+    if (wrong == NULL && shown != held + locks->wait_count)
+        wrong = "the number of locks";
+    return wrong != NULL ? wrong : wrongly_waits(model);
 }

@@ -250,6 +250,87 @@ static void test_a_deadlock_through_the_queue(void **arg)
     assert_int_equal(posix_on(story, 2, 1, SHARED, 5, 20), ERR_OK);                /* 2 waits for 1 anyway */
 }
 
+/* A process whose threads wait for several others waits for each of them, whoever asks last. */
+static void test_a_deadlock_through_several_waits(void **arg)
+{
+    struct story *story = *arg;
+    for (const char *name = "g"; *name != '\0'; name = *name == 'g' ? "h" : "")
+        assert_int_equal(story_make(story, name, KIND_FILE), ERR_OK);
+    assert_int_equal(posix_on(story, 2, 1, EXCLUSIVE, 0, 9), ERR_OK);
+    assert_int_equal(posix_on(story, 3, 2, EXCLUSIVE, 0, 9), ERR_OK);
+    assert_int_equal(posix_on(story, 4, 3, EXCLUSIVE, 0, 9), ERR_OK);
+    assert_int_equal(posix_on(story, 3, 1, EXCLUSIVE | WAITING, 0, 0), ERR_LOCK_WAITS);
+    assert_int_equal(posix_on(story, 4, 1, EXCLUSIVE | WAITING, 0, 0), ERR_LOCK_WAITS);
+    assert_int_equal(posix_on(story, 2, 2, SHARED | WAITING, 0, 0), ERR_DEADLOCK);
+    assert_int_equal(posix_on(story, 2, 3, SHARED | WAITING, 0, 0), ERR_DEADLOCK);
+    assert_int_equal(unlock(story, 1, (struct op_unlock){.id = 4, .scope = UNLOCK_HANDLE, .handle = 1}), ERR_OK);
+    assert_int_equal(posix_on(story, 2, 3, SHARED | WAITING, 0, 0), ERR_LOCK_WAITS);
+    assert_int_equal(posix_on(story, 4, 1, EXCLUSIVE | WAITING, 0, 0), ERR_DEADLOCK); /* its second wait */
+}
+
+/* 1 and 3 share the lock, 2 waits to have it alone; then 1 asks to have it alone. As 2 waits for 1 anyway, 1 waits for
+ * 3 only: no circle. Version 3 took it for one. */
+static void ask_to_upgrade(struct story *story, int code)
+{
+    assert_int_equal(posix(story, 1, SHARED, 0, 9), ERR_OK);
+    assert_int_equal(posix(story, 3, SHARED, 0, 9), ERR_OK);
+    assert_int_equal(posix(story, 2, EXCLUSIVE | WAITING, 0, 9), ERR_LOCK_WAITS);
+    assert_int_equal(posix(story, 1, EXCLUSIVE | WAITING, 0, 9), code);
+}
+
+static void test_no_deadlock_with_who_waits_for_oneself(void **arg)
+{
+    struct story *story = *arg;
+    ask_to_upgrade(story, ERR_LOCK_WAITS);
+    assert_int_equal(posix(story, 3, EXCLUSIVE | WAITING, 0, 9), ERR_DEADLOCK); /* this is one: 3 for 1 for 3 */
+    assert_int_equal(unposix(story, 3, 0, 9), ERR_OK);
+    assert_string_equal(locks(story), "x1[0-9] | x2[0-9]");
+    assert_int_equal(unposix(story, 1, 0, 9), ERR_OK);
+    assert_string_equal(locks(story), "x2[0-9]");
+}
+
+/* The same, but 2, a process with two threads, waits elsewhere for 1, too: given the lock first, it would go on waiting
+ * for 1, who waits for it. */
+static void test_a_deadlock_with_who_waits_twice(void **arg)
+{
+    struct story *story = *arg;
+    assert_int_equal(story_make(story, "g", KIND_FILE), ERR_OK);
+    assert_int_equal(posix_on(story, 3, 1, EXCLUSIVE, 0, 9), ERR_OK);
+    assert_int_equal(posix_on(story, 3, 2, EXCLUSIVE | WAITING, 0, 9), ERR_LOCK_WAITS);
+    ask_to_upgrade(story, ERR_DEADLOCK);
+}
+
+/* Who is overtaken is no way round for others: 3 waits for 2, who waits for 1, and 1 for 3. */
+static void test_a_deadlock_behind_who_is_overtaken(void **arg)
+{
+    struct story *story = *arg;
+    assert_int_equal(story_make(story, "g", KIND_FILE), ERR_OK);
+    assert_int_equal(posix_on(story, 3, 2, EXCLUSIVE, 0, 9), ERR_OK);
+    assert_int_equal(posix(story, 1, SHARED, 0, 9), ERR_OK);
+    assert_int_equal(posix(story, 3, SHARED, 0, 9), ERR_OK);
+    assert_int_equal(posix(story, 2, EXCLUSIVE | WAITING, 0, 9), ERR_LOCK_WAITS);
+    assert_int_equal(posix_on(story, 3, 3, EXCLUSIVE | WAITING, 0, 9), ERR_DEADLOCK); /* 3 for 2 for 3 */
+    assert_int_equal(unposix(story, 3, 0, 4), ERR_OK);
+    assert_int_equal(posix_on(story, 3, 3, EXCLUSIVE | WAITING, 0, 9), ERR_DEADLOCK);
+    assert_int_equal(posix(story, 1, EXCLUSIVE | WAITING, 0, 9), ERR_LOCK_WAITS);
+}
+
+static void test_version_3_refuses_more(void **arg)
+{
+    struct story *story = story_new();
+    (void)arg;
+    story_version(story, STATE_VERSION_LOCKS);
+    for (uint8_t i = 3; i > 0; i--)
+        story_session(story, i);
+    assert_int_equal(story_make(story, "f", KIND_FILE), ERR_OK);
+    ask_to_upgrade(story, ERR_DEADLOCK);
+    story_version(story, STATE_VERSION_DEADLOCKS); /* raised while they wait */
+    assert_int_equal(posix(story, 1, EXCLUSIVE | WAITING, 0, 9), ERR_LOCK_WAITS);
+    assert_int_equal(unposix(story, 3, 0, 9), ERR_OK);
+    assert_string_equal(locks(story), "x1[0-9] | x2[0-9]");
+    story_free(story);
+}
+
 static void test_giving_up_waiting(void **arg)
 {
     struct story *story = *arg;
@@ -405,6 +486,11 @@ int main(void)
         STORY(test_what_is_given_up_in_part_is_granted),
         STORY(test_a_deadlock_is_refused),
         STORY(test_a_deadlock_through_the_queue),
+        STORY(test_a_deadlock_through_several_waits),
+        STORY(test_no_deadlock_with_who_waits_for_oneself),
+        STORY(test_a_deadlock_with_who_waits_twice),
+        STORY(test_a_deadlock_behind_who_is_overtaken),
+        cmocka_unit_test(test_version_3_refuses_more),
         STORY(test_giving_up_waiting),
         STORY(test_a_handle_is_closed),
         STORY(test_a_file_is_deleted),

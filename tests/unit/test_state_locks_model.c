@@ -15,6 +15,7 @@
 enum { SEEDS = 30, ENTRIES = 1000, SNAPSHOT_EVERY = 40, CODES = 40 };
 
 struct run {
+    uint32_t version;
     struct state *state;
     struct model *model;
     struct workload workload;
@@ -74,14 +75,14 @@ static void apply(struct run *run, const struct entry *entry)
         seen.codes[result.code]++;
 }
 
-/* The version with locks, sessions, and something to lock. */
+/* A version with locks, sessions, and something to lock. */
 static void prepare(struct run *run)
 {
     enum { SESSIONS = 3, FILES = 3 };
     for (uint64_t i = 0; i < 1 + SESSIONS + FILES; i++) {
         struct entry entry = {.zxid = ++run->workload.zxid};
         if (i == 0) {
-            entry.request = (struct request){.kind = OP_SET_STATE_VERSION, .state_version = STATE_VERSION};
+            entry.request = (struct request){.kind = OP_SET_STATE_VERSION, .state_version = run->version};
         } else if (i <= SESSIONS) {
             entry.request.kind = OP_CREATE_SESSION;
             entry.request.create_session = (struct op_create_session){.nonce = {(uint8_t)i}, .timeout_ms = 5000};
@@ -109,7 +110,12 @@ static void go_through_a_snapshot(struct run *run)
 
 static void run_seed(uint64_t seed)
 {
-    struct run run = {state_new(), model_new(), {.random = seed, .locks_percent = 97}, {0}};
+    const uint32_t versions = 1 + STATE_VERSION - STATE_VERSION_LOCKS;
+    struct run run = {STATE_VERSION_LOCKS + (uint32_t)(seed % versions),
+                      state_new(),
+                      model_new(),
+                      {.random = seed, .locks_percent = 97},
+                      {0}};
     prepare(&run);
     for (int i = 0; i < ENTRIES; i++) {
         struct work *work = workload_next(&run.workload, run.state);
