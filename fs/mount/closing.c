@@ -90,13 +90,14 @@ static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev
 
 enum table { TABLE_EMPTY, TABLE_HARMLESS, TABLE_WRITES };
 
-/* What the descriptor table of a process has: nothing at all, something, or one that writes to the inode. With
- * ino 0 the first descriptor found is enough. */
-static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device)
+/* What the descriptor table of a process has: nothing at all, something, or more than `others` that write to the inode.
+ * With ino 0 the first descriptor found is enough. */
+static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device, unsigned others)
 {
     enum table table = TABLE_EMPTY;
     char path[64];
     const struct dirent *entry;
+    unsigned writing = 0;
     snprintf(path, sizeof path, "/proc/%d/fdinfo", pid);
     DIR *directory = opendir(path);
     if (!directory)
@@ -104,7 +105,8 @@ static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device)
     while (table != TABLE_WRITES && (entry = readdir(directory))) {
         if (entry->d_name[0] == '.')
             continue;
-        table = ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device) ? TABLE_WRITES : TABLE_HARMLESS;
+        writing += ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device);
+        table = writing > others ? TABLE_WRITES : TABLE_HARMLESS;
         if (!ino)
             break;
     }
@@ -125,14 +127,14 @@ static bool is_being_killed(pid_t pid)
     return code && (strtol(code, NULL, 10) & 0x7f);
 }
 
-enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device)
+enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others)
 {
-    enum table table = opener ? look_at_table(opener, ino, device) : TABLE_EMPTY;
+    enum table table = opener ? look_at_table(opener, ino, device, others) : TABLE_EMPTY;
     if (table == TABLE_WRITES)
         return CLOSING_NOT;
     if (flusher <= 0 || (flusher == opener && table != TABLE_EMPTY))
         return CLOSING_COMMIT;
-    if (look_at_table(flusher, 0, 0) == TABLE_EMPTY && is_being_killed(flusher))
+    if (look_at_table(flusher, 0, 0, 0) == TABLE_EMPTY && is_being_killed(flusher))
         return CLOSING_DISCARD;
     return CLOSING_COMMIT;
 }

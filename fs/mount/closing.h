@@ -19,7 +19,8 @@ enum closing {
     CLOSING_DISCARD, /* it is being killed by a signal: half a file must not be committed */
 };
 
-/* Judges a FLUSH by thread `flusher` of an inode that thread group `opener` had opened for writing. */
-enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device);
+/* Judges a FLUSH by thread `flusher` of an inode that thread group `opener` had opened for writing. `others`: how many
+ * more times it has it open for writing. So many descriptors that write to it are taken to be theirs. */
+enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others);
 
 #endif

@@ -136,15 +136,9 @@ static int refusal(const struct handle *handle)
     return fenced || handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
 }
 
-/* The set-user-ID bit, and the set-group-ID bit where it is one: a write by a user takes them away. */
-static unsigned without_set_id(unsigned mode)
-{
-    mode &= ~(unsigned)S_ISUID;
-    return mode & S_IXGRP ? mode & ~(unsigned)S_ISGID : mode;
-}
-
-/* What goes with the data: the times that were given while it was staged, bits that a write takes away. */
-static void attributes(const struct handle *handle, struct op_set_attr *set)
+/* What goes with the data: the times that were given while it was staged, bits that a write takes away. `changes`: the
+ * data is not just what it was made with. */
+static void attributes(const struct handle *handle, bool changes, struct op_set_attr *set)
 {
     struct node_stat stat;
     *set = (struct op_set_attr){.at = {.id = handle->id}, .aversion = NO_VERSION_CHECK};
@@ -154,8 +148,8 @@ static void attributes(const struct handle *handle, struct op_set_attr *set)
         set->mask |= ATTR_MTIME | ATTR_ATIME;
         set->atime_ns = stat.atime_ns;
     }
-    set->mode = without_set_id(stat.mode);
-    if (handle->by_user && stat.kind == KIND_FILE && set->mode != stat.mode)
+    set->mode = inode_without_set_id(stat.mode);
+    if (changes && handle->by_user && stat.kind == KIND_FILE && set->mode != stat.mode)
         set->mask |= ATTR_MODE;
 }
 
@@ -174,11 +168,15 @@ static void take(struct handle *handle, const struct edit *append)
 
 static void submit_data(struct handle *handle, struct call *call, const struct edit *append)
 {
-    struct edit *edits = malloc((LIMIT_EDITS + 1) * sizeof *edits);
+    struct edit *edits = malloc(LIMIT_EDITS * sizeof *edits);
     void *bytes = NULL;
+    size_t count = 0;
     assert(edits);
     bool made_empty = handle->unborn && !handle->written; /* with O_TRUNC or without: it is empty already */
-    size_t count = handle->stage.open && !made_empty ? stage_edits(&handle->stage, edits, &bytes) : 0;
+    if (files_take_emptied(handle->mount->files, handle->ino, handle))
+        edits[count++] = (struct edit){.kind = EDIT_TRUNCATE};
+    if (handle->stage.open && !made_empty)
+        count += stage_edits(&handle->stage, edits + count, &bytes);
     if (append)
         edits[count++] = *append;
     struct request ops[] = {
@@ -186,7 +184,7 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
          .write = {.at = {.id = handle->id}, .version = NO_VERSION_CHECK, .edits = edits, .count = count}},
         {.kind = OP_SET_ATTR},
     };
-    attributes(handle, &ops[1].set_attr);
+    attributes(handle, count, &ops[1].set_attr);
     struct request request =
         ops[1].set_attr.mask ? (struct request){.kind = OP_MULTI, .multi = {.ops = ops, .count = 2}} : ops[0];
     take(handle, append);
@@ -278,27 +276,38 @@ void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t
 
 /* --- what ends staging --- */
 
+/* What a FLUSH of a writer means. */
+static enum closing judge(struct handle *handle, pid_t flusher)
+{
+    struct mount *mount = handle->mount;
+    enum closing closing = closing_judge(handle->staged.tgid, flusher, handle->ino, mount->device,
+                                         files_other_writers(mount->files, handle));
+    if (closing != CLOSING_NOT)
+        files_set_left(mount->files, handle);
+    return closing;
+}
+
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = mount_of(req);
     struct handle *handle = fi->fh & GHOST_FH ? NULL : handle_lock(mount, fi->fh);
-    enum closing closing = CLOSING_NOT;
+    (void)ino;
     if (!handle) {
         reply_code(req, fi->fh & GHOST_FH ? ERR_OK : ERR_INVALID);
         return;
     }
     resume_commit(handle);
-    if (handle_owes(handle))
-        closing = closing_judge(handle->staged.tgid, fuse_req_ctx(req)->pid, ino, mount->device);
-    if (closing == CLOSING_COMMIT && handle->written) {
+    enum closing closing = handle->writable ? judge(handle, fuse_req_ctx(req)->pid) : CLOSING_NOT;
+    bool owes = handle_owes(handle);
+    if (owes && closing == CLOSING_COMMIT && handle->written) {
         struct call *call = call_new(req, finish_flush);
         call->fi = *fi;
         begin(handle, call, NULL, -1);
         return;
     }
-    if (closing == CLOSING_COMMIT)
+    if (owes && closing == CLOSING_COMMIT)
         files_set_closing(mount->files, handle->file, true);
-    if (closing == CLOSING_DISCARD) {
+    if (owes && closing == CLOSING_DISCARD) {
         handle_discard(handle);
         handle->discarded = true;
     }

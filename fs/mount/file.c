@@ -89,17 +89,40 @@ struct file *files_open(struct files *files, fuse_ino_t ino, uint64_t id, struct
     return file;
 }
 
-void files_add_writer(struct files *files, struct file *file)
+void files_add_writer(struct files *files, struct handle *handle)
 {
     pthread_mutex_lock(&files->lock);
-    file->writers++;
+    DL_APPEND2(handle->file->writers, handle, staged.writer_prev, staged.writer_next);
+    handle->staged.writes = true;
     pthread_mutex_unlock(&files->lock);
 }
 
-void files_close(struct files *files, struct file *file, bool writer)
+unsigned files_other_writers(struct files *files, const struct handle *handle)
+{
+    const struct handle *other;
+    unsigned count = 0;
+    pthread_mutex_lock(&files->lock);
+    DL_FOREACH2(handle->file->writers, other, staged.writer_next)
+    {
+        count += other != handle && other->staged.tgid == handle->staged.tgid && !other->staged.left;
+    }
+    pthread_mutex_unlock(&files->lock);
+    return count;
+}
+
+void files_set_left(struct files *files, struct handle *handle)
 {
     pthread_mutex_lock(&files->lock);
-    file->writers -= writer;
+    handle->staged.left = true;
+    pthread_mutex_unlock(&files->lock);
+}
+
+void files_close(struct files *files, struct handle *handle)
+{
+    struct file *file = handle->file;
+    pthread_mutex_lock(&files->lock);
+    if (handle->staged.writes)
+        DL_DELETE2(file->writers, handle, staged.writer_prev, staged.writer_next);
     if (!--file->handles)
         drop(files, file);
     pthread_mutex_unlock(&files->lock);
@@ -201,34 +224,76 @@ void files_set_last(struct files *files, struct file *file, struct data *last)
 
 /* --- who has staged what --- */
 
-void files_stage(struct files *files, struct handle *handle, bool staged, uint64_t size)
+/* Under the lock: takes a handle out of its file's list, with what it showed. */
+static void unlist(struct handle *handle)
 {
+    struct staged *staged = &handle->staged;
+    if (!staged->listed)
+        return;
+    DL_DELETE2(handle->file->staged, handle, staged.prev, staged.next);
+    data_unref(staged->view);
+    data_unref(staged->over);
+    staged->view = staged->over = NULL;
+    staged->listed = staged->emptied = false;
+}
+
+void files_stage(struct files *files, struct handle *handle)
+{
+    const struct stage *stage = &handle->stage;
+    struct staged *staged = &handle->staged;
     struct file *file = handle->file;
     pthread_mutex_lock(&files->lock);
-    handle->staged.size = size;
-    handle->staged.keeps_mtime = false; /* a write moves the time again */
-    if (staged && !handle->staged.listed)
+    bool emptied = stage->truncated && !data_size(stage->view);
+    struct data *over = emptied ? data_ref(staged->emptied ? staged->over : file->last) : NULL;
+    unlist(handle);
+    staged->keeps_mtime = false; /* a write moves the time again */
+    if (stage->open) {
+        staged->view = data_ref(stage->view);
+        staged->emptied = emptied;
+        staged->over = over;
+        staged->clears_set_id = handle->by_user && handle->written;
+        staged->listed = true;
         DL_APPEND2(file->staged, handle, staged.prev, staged.next);
-    else if (!staged && handle->staged.listed)
-        DL_DELETE2(file->staged, handle, staged.prev, staged.next);
-    handle->staged.listed = staged;
+    }
     pthread_mutex_unlock(&files->lock);
 }
 
-static bool staged_by(struct files *files, fuse_ino_t ino, pid_t tgid, uint64_t *size)
+/* The last one to have staged something that shows, of a thread group; 0: of all. What was cut to nothing does not show
+ * over what others committed since. */
+static const struct handle *last_staged(const struct file *file, pid_t tgid)
 {
-    struct file *file = find(files, ino);
-    struct handle *handle;
-    bool any = false;
-    if (!file)
-        return false;
+    const struct handle *handle, *last = NULL;
     DL_FOREACH2(file->staged, handle, staged.next)
     {
-        if (tgid && handle->staged.tgid != tgid)
+        bool shows = !handle->staged.emptied || handle->staged.over == file->last;
+        if (shows && (!tgid || handle->staged.tgid == tgid))
+            last = handle;
+    }
+    return last;
+}
+
+bool files_taken(struct files *files, const struct handle *handle)
+{
+    pthread_mutex_lock(&files->lock);
+    bool taken = !handle->staged.listed;
+    pthread_mutex_unlock(&files->lock);
+    return taken;
+}
+
+bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle)
+{
+    struct handle *other, *next;
+    bool any = false;
+    pthread_mutex_lock(&files->lock);
+    const struct file *file = find(files, ino);
+    DL_FOREACH_SAFE2((file ? file->staged : NULL), other, next, staged.next)
+    {
+        if (other == handle || !other->staged.emptied)
             continue;
-        *size = handle->staged.size;
+        unlist(other);
         any = true;
     }
+    pthread_mutex_unlock(&files->lock);
     return any;
 }
 
@@ -241,18 +306,27 @@ bool files_in_flux(struct files *files, fuse_ino_t ino)
     return flux;
 }
 
-bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size)
+bool files_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked)
 {
+    struct files *files = mount->files;
+    struct node_stat stat;
     pthread_mutex_lock(&files->lock);
-    bool any = staged_by(files, ino, 0, size);
+    const struct file *file = find(files, ino);
+    bool any = file && file->staged;
     pthread_mutex_unlock(&files->lock);
     if (!any)
         return false;
+    bool unborn = !mount_stat(mount, znode_of(mount, ino), &stat) && stat.unborn_of;
     pid_t tgid = process_of(tid); /* reads /proc: only for files that are being written */
     pthread_mutex_lock(&files->lock);
-    any = tgid && staged_by(files, ino, tgid, size);
+    file = find(files, ino);
+    const struct handle *handle = file && tgid ? last_staged(file, tgid) : NULL;
+    if (file && !handle && unborn)
+        handle = last_staged(file, 0);
+    if (handle)
+        *looked = (struct looked){data_ref(handle->staged.view), handle->staged.clears_set_id};
     pthread_mutex_unlock(&files->lock);
-    return any;
+    return handle;
 }
 
 void files_set_mtime(struct files *files, fuse_ino_t ino, int64_t mtime_ns)

@@ -15,25 +15,38 @@ struct handle;
 
 struct file {
     fuse_ino_t ino;
-    uint64_t id;               /* the znode whose data it is */
-    unsigned handles, writers; /* writers: of the handles, those opened for writing */
-    bool removed;              /* no name is left: nothing is committed any more */
-    bool closing;              /* the last writer has closed; its RELEASE, which commits, is under way */
-    bool overdue;              /* but did not come in time: OPEN and GETATTR wait no more */
-    struct data *last;         /* the newest version seen; owned */
-    struct handle *staged;     /* list of the handles with staged writes */
+    uint64_t id; /* the znode whose data it is */
+    unsigned handles;
+    struct handle *writers; /* list of the handles that were opened for writing */
+    bool removed;           /* no name is left: nothing is committed any more */
+    bool closing;           /* the last writer has closed; its RELEASE, which commits, is under way */
+    bool overdue;           /* but did not come in time: OPEN and GETATTR wait no more */
+    struct data *last;      /* the newest version seen; owned */
+    struct handle *staged;  /* list of the handles with staged writes */
     struct file *closing_prev, *closing_next;
     UT_hash_handle hh;
 };
 
 /* A handle's place in its file's list. */
 struct staged {
-    uint64_t size;    /* bytes, as the writer sees the file */
-    pid_t tgid;       /* the writer's thread group */
-    bool keeps_mtime; /* utimes came after the last write: the commit sets that time */
+    struct data *view;  /* the file as its writer sees it; owned */
+    bool emptied;       /* the file was cut to nothing, and nothing was written since */
+    struct data *over;  /* if emptied: what was committed then; owned */
+    bool clears_set_id; /* the commit takes the set-user-ID and set-group-ID bits away */
+    pid_t tgid;         /* the writer's thread group */
+    bool keeps_mtime;   /* utimes came after the last write: the commit sets that time */
     int64_t mtime_ns;
     bool listed;
     struct handle *prev, *next;
+    bool writes; /* in the list of writers */
+    bool left;   /* its opener has no descriptor of it any more */
+    struct handle *writer_prev, *writer_next;
+};
+
+/* A file that is being written, as one of its own sees it. */
+struct looked {
+    struct data *view;
+    bool clears_set_id;
 };
 
 struct files *files_new(void);
@@ -41,7 +54,7 @@ void files_free(struct files *files);
 
 /* Counts a handle; `last` is the data now (borrowed). Never NULL. */
 struct file *files_open(struct files *files, fuse_ino_t ino, uint64_t id, struct data *last);
-void files_close(struct files *files, struct file *file, bool writer);
+void files_close(struct files *files, struct handle *handle);
 /* Whether any handle of this inode is open. */
 bool files_is_open(struct files *files, fuse_ino_t ino);
 
@@ -53,14 +66,23 @@ void files_set_removed(struct files *files, struct file *file);
 /* Gives a removed file new data (a count is taken). */
 void files_set_last(struct files *files, struct file *file, struct data *last);
 
-/* Notes that a handle has staged writes, and its size by them; or that it has none. */
-void files_stage(struct files *files, struct handle *handle, bool staged, uint64_t size);
-/* Counts a handle among the writers, until it is closed. */
-void files_add_writer(struct files *files, struct file *file);
+/* Notes what a handle has staged by now. */
+void files_stage(struct files *files, struct handle *handle);
+/* Puts a handle among the writers, until it is closed. */
+void files_add_writer(struct files *files, struct handle *handle);
+/* How many more times its opener has its file open for writing; and that it has closed this one. */
+unsigned files_other_writers(struct files *files, const struct handle *handle);
+void files_set_left(struct files *files, struct handle *handle);
 /* Whether a file's attributes may change from here at any time: somebody has it open for writing. */
 bool files_in_flux(struct files *files, fuse_ino_t ino);
-/* The size of a file as the thread group of `tid` has staged it. False: it has staged nothing there. */
-bool files_staged_size(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t *size);
+/* A file as the thread group of `tid` sees it that has staged something there itself, or, while it is unborn, as its
+ * maker does: looked->view is a count for the caller. False: it sees what all see. */
+bool files_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked);
+/* What has only been cut to nothing, through handles of this file other than this one (NULL: any), goes with the commit
+ * that the caller is about to make and not with a later one: it was done before. Returns whether there is any. */
+bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle);
+/* Whether what a handle has staged was taken so. */
+bool files_taken(struct files *files, const struct handle *handle);
 
 /* utimes on a file with staged writes (cp -p, tar, rsync): what is staged by now is committed with this time. */
 void files_set_mtime(struct files *files, fuse_ino_t ino, int64_t mtime_ns);

@@ -47,11 +47,11 @@ static void destroy(struct handle *handle)
 {
     struct mount *mount = handle->mount;
     atomic_fetch_sub(&mount->staged_bytes, handle->stage.bytes);
-    if (handle->file) {
-        files_stage(mount->files, handle, false, 0);
-        files_close(mount->files, handle->file, handle->writable);
-    }
     stage_clear(&handle->stage);
+    if (handle->file) {
+        files_stage(mount->files, handle);
+        files_close(mount->files, handle);
+    }
     data_unref(handle->version);
     listing_free(handle->listing);
     pthread_mutex_destroy(&handle->lock);
@@ -135,7 +135,7 @@ struct handle *handle_lock(struct mount *mount, uint64_t fh)
         handle->refs++;
     pthread_mutex_unlock(&handles->lock);
     if (handle)
-        pthread_mutex_lock(&handle->lock);
+        handle_relock(handle);
     return handle;
 }
 
@@ -163,9 +163,14 @@ void handle_unlock(struct handle *handle)
     handle_unref(handle);
 }
 
+/* What others took along with a commit of theirs is not staged any more. */
 void handle_relock(struct handle *handle)
 {
     pthread_mutex_lock(&handle->lock);
+    if (!handle->stage.open || !files_taken(handle->mount->files, handle))
+        return;
+    handle_discard(handle);
+    handle_mark(handle, ESTATE_STAGED, false);
 }
 
 void handle_drop(struct handle *handle)
@@ -220,6 +225,8 @@ static void restore(struct mount *mount, struct estate_handle *left, bool sessio
     handle->tgid = left->tgid;
     handle->opener = left->identity;
     handle->staged.tgid = handle->writable ? left->tgid : 0;
+    if (handle->writable)
+        files_add_writer(mount->files, handle);
     handle->session = handle->unborn ? atomic_load(&mount->own_session) : 0;
     bool lost = bits & ESTATE_STAGED || (handle->unborn && !session_lives);
     handle->error = lost ? ERR_SESSION_EXPIRED : ERR_OK;
@@ -279,23 +286,32 @@ struct data *handle_base(struct handle *handle)
     return handle->in_flight ? data_ref(handle->version) : handle_current(handle);
 }
 
-static void move_on(struct handle *handle)
+/* To this version, whose count is taken over. */
+static void move_on(struct handle *handle, struct data *to)
 {
-    struct data *current = handle_current(handle);
     data_unref(handle->version);
-    handle->version = current;
+    handle->version = to;
     handle->at_end = false;
+}
+
+/* The newest version, or what the process that reads has staged itself through another handle. */
+static struct data *seen_by(struct handle *handle, pid_t tid)
+{
+    struct looked looked;
+    if (has_data(handle) && files_staged(handle->mount, handle->ino, tid, &looked))
+        return looked.view;
+    return handle_current(handle);
 }
 
 /* A read from the start begins with the newest version, not with that of the open: a program may have taken a lock on
  * another file in between. */
-struct data *handle_read_from(struct handle *handle, uint64_t offset)
+struct data *handle_read_from(struct handle *handle, uint64_t offset, pid_t tid)
 {
     if (handle->stage.open)
         return handle->stage.view;
     bool anew = atomic_exchange(&handle->locked_anew, false);
     if (!handle->in_flight && (!offset || offset != handle->next || handle->at_end || anew))
-        move_on(handle);
+        move_on(handle, seen_by(handle, tid));
     return handle->version;
 }
 
@@ -363,7 +379,7 @@ static void has_staged(struct handle *handle, uint64_t bytes_before)
         handle->session = atomic_load(&mount->own_session);
     handle->discarded = false;
     handle_mark(handle, ESTATE_STAGED, true);
-    files_stage(mount->files, handle, handle->stage.open, data_size(handle->stage.view));
+    files_stage(mount->files, handle);
 }
 
 /* Whether a whole file is being written anew. If a part of it fails, the rest must not become the new version. */
@@ -418,7 +434,7 @@ void handle_take(struct handle *handle)
 void handle_settle(struct handle *handle)
 {
     if (!handle->in_flight && has_data(handle))
-        move_on(handle);
+        move_on(handle, handle_current(handle));
 }
 
 void handle_discard(struct handle *handle)
@@ -427,7 +443,7 @@ void handle_discard(struct handle *handle)
     stage_clear(&handle->stage);
     handle->written = false;
     handle->session = 0;
-    files_stage(handle->mount->files, handle, false, 0);
+    files_stage(handle->mount->files, handle);
 }
 
 bool handle_owes(const struct handle *handle)

@@ -82,8 +82,8 @@ void handles_forget(struct mount *mount, uint64_t opener);
 struct data *handle_current(struct handle *handle);
 /* The file as its writer sees it, to base a stage on (a count for the caller). */
 struct data *handle_base(struct handle *handle);
-/* What a read at this offset is answered from (borrowed until the next call); moves the handle on. */
-struct data *handle_read_from(struct handle *handle, uint64_t offset);
+/* What a read at this offset by this thread is answered from (borrowed until the next call); moves the handle on. */
+struct data *handle_read_from(struct handle *handle, uint64_t offset, pid_t tid);
 /* Notes how much a read gave. */
 void handle_has_read(struct handle *handle, uint64_t offset, size_t len);
 

@@ -345,6 +345,12 @@ void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr)
     pthread_mutex_unlock(&inodes->lock);
 }
 
+mode_t inode_without_set_id(mode_t mode)
+{
+    mode &= ~(mode_t)S_ISUID;
+    return mode & S_IXGRP ? mode & ~(mode_t)S_ISGID : mode;
+}
+
 struct timespec inode_time(int64_t ns)
 {
     int64_t second = 1000000000, rest = ns % second;

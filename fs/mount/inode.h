@@ -51,6 +51,9 @@ bool inodes_take_paged(struct inodes *inodes, uint64_t id);
 bool inodes_remains(struct inodes *inodes, uint64_t id, struct stat *attr);
 void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr);
 
+/* A mode without the set-user-ID bit, and the set-group-ID bit where it is one: a user's write takes them away. */
+mode_t inode_without_set_id(mode_t mode);
+
 /* Attributes as the kernel wants them. */
 struct timespec inode_time(int64_t ns);
 void inode_attr(const struct mount *mount, const struct node_stat *stat, struct stat *attr);

@@ -57,14 +57,14 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     if (removed)
         files_set_removed(mount->files, handle->file);
     handle->writable = writes;
-    if (writes) {
-        files_add_writer(mount->files, handle->file);
-        cache_forget_attr(mount->cache, handle->id); /* the kernel sets the size by what is written */
-    }
     handle->by_user = writes && fuse_req_ctx(req)->uid != 0;
     handle->unborn = unborn;
     handle->tgid = process_of(fuse_req_ctx(req)->pid);
     handle->staged.tgid = writes ? handle->tgid : 0;
+    if (writes) {
+        files_add_writer(mount->files, handle);
+        cache_forget_attr(mount->cache, handle->id); /* the kernel sets the size by what is written */
+    }
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
     handle->opener = process_identify(handle->tgid);
     handle->left->tgid = handle->tgid;
@@ -168,11 +168,11 @@ static struct data *page_version(struct handle *handle)
 }
 
 /* What a read(2) is answered from. */
-static struct data *read_version(struct handle *handle, uint64_t offset)
+static struct data *read_version(struct handle *handle, uint64_t offset, pid_t tid)
 {
     struct cache *cache = handle->mount->cache;
     cache_begin_read(cache);
-    struct data *data = data_ref(handle_read_from(handle, offset));
+    struct data *data = data_ref(handle_read_from(handle, offset, tid));
     cache_end_read(cache);
     return data;
 }
@@ -199,7 +199,7 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct f
     }
     /* Only read(2) comes with an owner; what fills the page cache has none. */
     bool pages = !fi->lock_owner;
-    struct data *data = pages ? page_version(handle) : read_version(handle, (uint64_t)offset);
+    struct data *data = pages ? page_version(handle) : read_version(handle, (uint64_t)offset, fuse_req_ctx(req)->pid);
     size_t left = data_size(data) > (uint64_t)offset ? data_size(data) - (size_t)offset : 0;
     size_t len = left < size ? left : size;
     char *at = malloc(len + 1);

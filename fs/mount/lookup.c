@@ -64,14 +64,17 @@ static void lookup_control(struct mount *mount, fuse_req_t req, fuse_ino_t paren
         control_lookup(mount, req, control_ino(kind, control_id(parent)));
 }
 
-/* The size as its writer sees it; whether the caller is one. */
-static bool staged_size(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr)
+/* Size and mode as its writer sees them; whether the caller is one. */
+static bool staged_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr)
 {
-    uint64_t size;
-    if (!files_staged_size(mount->files, ino, fuse_req_ctx(req)->pid, &size))
+    struct looked looked;
+    if (!files_staged(mount, ino, fuse_req_ctx(req)->pid, &looked))
         return false;
-    attr->st_size = (off_t)size;
-    attr->st_blocks = (blkcnt_t)((size + 511) / 512);
+    attr->st_size = (off_t)data_size(looked.view);
+    attr->st_blocks = (attr->st_size + 511) / 512;
+    if (looked.clears_set_id)
+        attr->st_mode = inode_without_set_id(attr->st_mode);
+    data_unref(looked.view);
     return true;
 }
 
@@ -84,7 +87,7 @@ static void reply_found(fuse_req_t req, uint64_t parent_id, const struct node_st
     if (by_name)
         entry.entry_timeout = cache_name_s(mount->cache, parent_id, stat);
     entry.attr_timeout = cache_attr_s(mount->cache, entry.ino, stat);
-    if (staged_size(mount, req, entry.ino, &entry.attr))
+    if (staged_attr(mount, req, entry.ino, &entry.attr))
         entry.attr_timeout = 0;
     if (fuse_reply_entry(req, &entry))
         inodes_count(mount->inodes, stat->id, -1);
@@ -181,7 +184,7 @@ int lookup_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat
     } else if (!inodes_remains(mount->inodes, ino, attr)) {
         return ERR_NO_NODE;
     }
-    if (staged_size(mount, req, ino, attr))
+    if (staged_attr(mount, req, ino, attr))
         s = 0;
     if (keep_s)
         *keep_s = s;

@@ -83,10 +83,7 @@ void reply_entry(fuse_req_t req, const struct node_stat *stat)
 {
     struct mount *mount = mount_of(req); /* the reply frees req */
     struct fuse_entry_param entry;
-    uint64_t size;
     inode_entry(mount, stat, &entry);
-    if (files_staged_size(mount->files, entry.ino, fuse_req_ctx(req)->pid, &size))
-        entry.attr.st_size = (off_t)size;
     if (fuse_reply_entry(req, &entry))
         inodes_count(mount->inodes, stat->id, -1);
 }

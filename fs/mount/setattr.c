@@ -165,12 +165,17 @@ static int stage_size(fuse_req_t req, uint64_t fh, uint64_t size)
 /* The transaction: the size, the attributes, or both at once. */
 static void submit(fuse_req_t req, uint64_t id, const struct stat *attr, int to_set)
 {
-    struct edit edit = {.kind = EDIT_TRUNCATE, .offset = (uint64_t)attr->st_size};
+    struct mount *mount = mount_of(req);
+    struct edit edits[] = {{.kind = EDIT_TRUNCATE}, {.kind = EDIT_TRUNCATE, .offset = (uint64_t)attr->st_size}};
     struct request ops[2], request;
     size_t count = 0;
-    if (to_set & FUSE_SET_ATTR_SIZE)
+    bool resizes = to_set & FUSE_SET_ATTR_SIZE,
+         cut = resizes && files_take_emptied(mount->files, inode_of(mount, id), NULL);
+    if (resizes)
         ops[count++] = (struct request){
-            .kind = OP_WRITE, .write = {.at = {.id = id}, .version = NO_VERSION_CHECK, .edits = &edit, .count = 1}};
+            .kind = OP_WRITE,
+            .write = {
+                .at = {.id = id}, .version = NO_VERSION_CHECK, .edits = cut ? edits : edits + 1, .count = cut ? 2 : 1}};
     struct op_set_attr set = attributes(id, attr, to_set);
     if (set.mask)
         ops[count++] = (struct request){.kind = OP_SET_ATTR, .set_attr = set};

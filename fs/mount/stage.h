@@ -16,8 +16,9 @@
 #include "proto/limits.h"
 #include "replica/state/data.h"
 
-/* Beyond so many separate ranges the nearest two are joined with what the view shows between them. */
-enum { STAGE_RANGES = LIMIT_EDITS - 2 };
+/* The edits of a commit leave room for an append and for what others cut to nothing before. Beyond so many separate
+ * ranges the nearest two are joined with what the view shows between them. */
+enum { STAGE_EDITS = LIMIT_EDITS - 2, STAGE_RANGES = STAGE_EDITS - 2 };
 
 struct range {
     uint64_t offset, end; /* bytes */
@@ -39,7 +40,7 @@ struct stage {
 int stage_write(struct stage *stage, struct data *base, uint64_t offset, const void *at, size_t len);
 int stage_truncate(struct stage *stage, struct data *base, uint64_t size);
 
-/* The staged changes as edits for one OP_WRITE, in `edits` (room for LIMIT_EDITS). They borrow from *bytes, which the
+/* The staged changes as edits for one OP_WRITE, in `edits` (room for STAGE_EDITS). They borrow from *bytes, which the
  * caller frees. Returns how many. */
 size_t stage_edits(const struct stage *stage, struct edit *edits, void **bytes);
 

@@ -25,12 +25,29 @@ static void copy(struct content *to, const struct content *from)
     memcpy(to->bytes, from->bytes, from->size);
 }
 
+static bool only_cut(const struct handle *handle)
+{
+    return handle->staged && handle->cut && !handle->view.size;
+}
+
+/* What the process has staged last through a mount, and sees; NULL: nothing. */
+static const struct handle *staged_last(const struct model *model, int mount)
+{
+    const struct handle *last = NULL;
+    for (const struct handle *handle = model->handles; handle < model->handles + HANDLES; handle++) {
+        bool shows = handle->staged && !(only_cut(handle) && handle->over != model->version);
+        if (shows && handle->fd >= 0 && handle->mount == mount && (!last || handle->since > last->since))
+            last = handle;
+    }
+    return last;
+}
+
 static void begin_staging(struct model *model, struct handle *handle)
 {
+    handle->since = ++model->clock;
     if (handle->staged)
         return;
     handle->staged = true;
-    handle->since = ++model->clock;
     copy(&handle->view, &model->committed);
 }
 
@@ -41,16 +58,27 @@ static void end_staging(struct handle *handle)
     memset(handle->mine, 0, sizeof handle->mine);
 }
 
-static void move_on(struct model *model, struct handle *handle)
+static void move_on(struct handle *handle, const struct content *to)
 {
-    copy(&handle->version, &model->committed);
+    copy(&handle->version, to);
     handle->at_end = false;
+}
+
+/* What others only cut, through this mount, goes with the commit of `handle` (NULL: of a truncate). */
+static void take_cuts(struct model *model, const struct handle *handle, int mount)
+{
+    for (struct handle *other = model->handles; other < model->handles + HANDLES; other++) {
+        if (other == handle || other->fd < 0 || other->mount != mount || !only_cut(other))
+            continue;
+        resize(&model->committed, 0);
+        end_staging(other);
+    }
 }
 
 void model_open(struct model *model, struct handle *handle)
 {
     end_staging(handle);
-    move_on(model, handle);
+    move_on(handle, &model->committed);
     handle->position = handle->next = 0;
     handle->small = model->committed.size <= SMALL;
     if (handle->flags & O_TRUNC) {
@@ -79,11 +107,13 @@ void model_punch(struct model *model, struct handle *handle, size_t offset, size
 
 void model_cut(struct model *model, struct handle *handle, size_t size)
 {
+    bool was = only_cut(handle);
     begin_staging(model, handle);
     resize(&handle->view, size);
     memset(handle->mine + size, false, FILE_BYTES - size);
     handle->low = handle->cut && handle->low < size ? handle->low : size;
     handle->cut = handle->written = true;
+    handle->over = was ? handle->over : model->version;
     handle->writes++;
 }
 
@@ -105,17 +135,19 @@ void model_commit(struct model *model, struct handle *handle, const uint8_t *app
 {
     if (!handle->staged && !len)
         return;
+    take_cuts(model, handle, handle->mount);
     if (handle->staged)
         put_staged(&model->committed, handle);
     if (len)
         put(&model->committed, model->committed.size, append, len);
     model->version++;
     end_staging(handle);
-    move_on(model, handle);
+    move_on(handle, &model->committed);
 }
 
-void model_truncate(struct model *model, size_t size)
+void model_truncate(struct model *model, int mount, size_t size)
 {
+    take_cuts(model, NULL, mount);
     resize(&model->committed, size);
     model->version++;
 }
@@ -124,8 +156,9 @@ const struct content *model_reads(struct model *model, struct handle *handle, si
 {
     if (handle->staged)
         return &handle->view;
+    const struct handle *staged = staged_last(model, handle->mount);
     if (!offset || offset != handle->next || handle->at_end)
-        move_on(model, handle);
+        move_on(handle, staged ? &staged->view : &model->committed);
     return &handle->version;
 }
 
@@ -142,20 +175,8 @@ bool model_may_be_new(const struct model *model, const struct handle *handle)
 
 size_t model_size(const struct model *model, int mount)
 {
-    const struct handle *last = NULL;
-    for (const struct handle *handle = model->handles; handle < model->handles + HANDLES; handle++)
-        if (handle->fd >= 0 && handle->mount == mount && handle->staged && (!last || handle->since > last->since))
-            last = handle;
+    const struct handle *last = staged_last(model, mount);
     return last ? last->view.size : model->committed.size;
-}
-
-bool model_others_write(const struct model *model, const struct handle *handle)
-{
-    for (const struct handle *other = model->handles; other < model->handles + HANDLES; other++)
-        if (other != handle && other->fd >= 0 && other->mount == handle->mount &&
-            (other->flags & O_ACCMODE) != O_RDONLY)
-            return true;
-    return false;
 }
 
 bool model_others_staged(const struct model *model, const struct handle *handle)

@@ -4,6 +4,7 @@
 #include <linux/falloc.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 enum { MIB = 1 << 20 };
 
@@ -237,9 +238,101 @@ static void reader_and_writer(void)
     see_text("again");
 }
 
+/* A process finds by another descriptor, and by name, what it has written and not closed. */
+static void own_writes(void)
+{
+    put("file", "0123456789");
+    int one = open("file", O_RDWR), reader = open("file", O_RDONLY);
+    CALL(pwrite(one, "AB", 2, 4));
+    see_text("file");
+    CALL(pread(reader, (char[4]){0}, 4, 8));
+    CALL(pwrite(one, "more", 4, 10));
+    see_text("file");
+    CALL(lseek(reader, 0, SEEK_END));
+    CALL(close(one));
+    see_text("file");
+    one = open("new", O_RDWR | O_CREAT | O_TRUNC, 0644);
+    CALL(write(one, "text", 4));
+    see_text("new");
+    CALL(ftruncate(one, 2));
+    see("new");
+    see_text("new");
+}
+
+/* When close returns it is done, also while the process has the file open once more. */
+static void closes_one_of_two(void)
+{
+    struct stat stat;
+    put("file", "0123456789");
+    int kept = open("file", O_RDWR);
+    for (int i = 0; i < 20; i++) {
+        int fd = open("file", O_WRONLY);
+        pwrite(fd, (char[]){(char)('a' + i)}, 1, 3);
+        close(fd);
+        see_text("file");
+    }
+    CALL(close(open("file", O_WRONLY | O_TRUNC)));
+    CALL(fstat(kept, &stat));
+    see_fd("kept", kept);
+}
+
+/* A child finds in a new file what its parent has written and not closed. */
+static void child_reads(void)
+{
+    int made = open("made", O_RDWR | O_CREAT | O_EXCL, 0644);
+    CALL(write(made, "for a child", 11));
+    pid_t child = fork();
+    if (!child) {
+        see("made");
+        see_text("made");
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    CALL(close(made));
+}
+
+/* What O_TRUNC cut off was there before what others write next: closing the descriptor does not cut again. */
+static void cut_at_opening(void)
+{
+    put("written", "before");
+    int cut = open("written", O_WRONLY | O_TRUNC);
+    put("written", "new");
+    CALL(close(cut));
+    see_text("written");
+    put("appended", "before");
+    cut = open("appended", O_RDWR | O_TRUNC);
+    int append = open("appended", O_WRONLY | O_APPEND);
+    CALL(write(append, "new", 3));
+    see_fd("the cut one", cut);
+    CALL(pwrite(cut, "N", 1, 0));
+    CALL(close(cut));
+    see_text("appended");
+    put("cut twice", "before");
+    cut = open("cut twice", O_WRONLY | O_TRUNC);
+    CALL(truncate("cut twice", 3));
+    CALL(close(cut));
+    see_text("cut twice");
+    int first = open("cut twice", O_WRONLY | O_TRUNC), second = open("cut twice", O_WRONLY | O_TRUNC);
+    CALL(write(second, "second", 6));
+    CALL(close(second));
+    CALL(write(first, "F", 1));
+    CALL(close(first));
+    see_text("cut twice");
+}
+
 const struct cases io_groups[] = {
-    {"read", reads},     {"seek", seeks},          {"write", writes},
-    {"size", truncates}, {"fallocate", allocates}, {"large", large},
-    {"copy", copies},    {"dup", two_descriptors}, {"reader", reader_and_writer},
+    {"read", reads},
+    {"seek", seeks},
+    {"write", writes},
+    {"size", truncates},
+    {"fallocate", allocates},
+    {"large", large},
+    {"copy", copies},
+    {"dup", two_descriptors},
+    {"reader", reader_and_writer},
+    {"own", own_writes},
+    {"one-of-two", closes_one_of_two},
+    {"flushed", child_reads},
+    {"cut", cut_at_opening},
     {NULL, NULL},
 };
