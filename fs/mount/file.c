@@ -224,49 +224,54 @@ void files_set_last(struct files *files, struct file *file, struct data *last)
 
 /* --- who has staged what --- */
 
-/* Under the lock: takes a handle out of its file's list, with what it showed. */
-static void unlist(struct handle *handle)
+/* Under the lock: forgets what a handle showed. */
+static void clear(struct staged *staged)
 {
-    struct staged *staged = &handle->staged;
-    if (!staged->listed)
-        return;
-    DL_DELETE2(handle->file->staged, handle, staged.prev, staged.next);
     data_unref(staged->view);
     data_unref(staged->over);
     staged->view = staged->over = NULL;
-    staged->listed = staged->emptied = false;
+    staged->emptied = false;
+}
+
+static void list(struct handle *handle, bool listed)
+{
+    struct staged *staged = &handle->staged;
+    if (listed && !staged->listed)
+        DL_APPEND2(handle->file->staged, handle, staged.prev, staged.next);
+    else if (!listed && staged->listed)
+        DL_DELETE2(handle->file->staged, handle, staged.prev, staged.next);
+    staged->listed = listed;
 }
 
 void files_stage(struct files *files, struct handle *handle)
 {
     const struct stage *stage = &handle->stage;
     struct staged *staged = &handle->staged;
-    struct file *file = handle->file;
     pthread_mutex_lock(&files->lock);
     bool emptied = stage->truncated && !data_size(stage->view);
-    struct data *over = emptied ? data_ref(staged->emptied ? staged->over : file->last) : NULL;
-    unlist(handle);
+    struct data *over = emptied ? data_ref(staged->emptied ? staged->over : handle->file->last) : NULL;
+    clear(staged);
     staged->keeps_mtime = false; /* a write moves the time again */
-    if (stage->open) {
-        staged->view = data_ref(stage->view);
-        staged->emptied = emptied;
-        staged->over = over;
-        staged->clears_set_id = handle->by_user && handle->written;
-        staged->listed = true;
-        DL_APPEND2(file->staged, handle, staged.prev, staged.next);
-    }
+    staged->view = data_ref(stage->view);
+    staged->emptied = emptied;
+    staged->over = over;
+    staged->writer = handle->writer;
+    staged->clears_set_id = handle->by_user && handle->written;
+    list(handle, stage->open);
     pthread_mutex_unlock(&files->lock);
 }
 
-/* The last one to have staged something that shows, of a thread group; 0: of all. What was cut to nothing does not show
- * over what others committed since. */
-static const struct handle *last_staged(const struct file *file, pid_t tgid)
+/* The last one to have begun to stage something that shows: of a process, or wherever that thread wrote last; both 0:
+ * of all. What was cut to nothing does not show over what others committed since. */
+static const struct handle *last_staged(const struct file *file, pid_t tgid, pid_t tid)
 {
     const struct handle *handle, *last = NULL;
     DL_FOREACH2(file->staged, handle, staged.next)
     {
-        bool shows = !handle->staged.emptied || handle->staged.over == file->last;
-        if (shows && (!tgid || handle->staged.tgid == tgid))
+        const struct staged *staged = &handle->staged;
+        bool own = (!tgid && !tid) || (tgid && staged->tgid == tgid) || (tid && staged->writer == tid);
+        bool shows = !staged->emptied || (staged->over == file->last && data_size(file->last));
+        if (own && shows)
             last = handle;
     }
     return last;
@@ -290,7 +295,8 @@ bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle
     {
         if (other == handle || !other->staged.emptied)
             continue;
-        unlist(other);
+        clear(&other->staged);
+        list(other, false);
         any = true;
     }
     pthread_mutex_unlock(&files->lock);
@@ -306,27 +312,52 @@ bool files_in_flux(struct files *files, fuse_ino_t ino)
     return flux;
 }
 
-bool files_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked)
+/* Under the lock. */
+static bool look(struct file *file, pid_t tgid, pid_t tid, bool unborn, struct looked *looked)
+{
+    const struct handle *handle = file ? last_staged(file, tgid, tid) : NULL;
+    if (file && !handle && (unborn || file->removed))
+        handle = last_staged(file, 0, 0);
+    if (handle)
+        *looked = (struct looked){data_ref(handle->staged.view), handle->staged.clears_set_id};
+    else if (file && file->removed)
+        *looked = (struct looked){.view = data_ref(file->last)};
+    return handle || (file && file->removed);
+}
+
+bool files_look(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked)
 {
     struct files *files = mount->files;
     struct node_stat stat;
     pthread_mutex_lock(&files->lock);
     const struct file *file = find(files, ino);
-    bool any = file && file->staged;
+    bool may = file && (file->staged || file->removed);
     pthread_mutex_unlock(&files->lock);
-    if (!any)
+    if (!may)
         return false;
     bool unborn = !mount_stat(mount, znode_of(mount, ino), &stat) && stat.unborn_of;
     pid_t tgid = process_of(tid); /* reads /proc: only for files that are being written */
     pthread_mutex_lock(&files->lock);
-    file = find(files, ino);
-    const struct handle *handle = file && tgid ? last_staged(file, tgid) : NULL;
-    if (file && !handle && unborn)
-        handle = last_staged(file, 0);
-    if (handle)
-        *looked = (struct looked){data_ref(handle->staged.view), handle->staged.clears_set_id};
+    bool differs = look(find(files, ino), tgid, tid, unborn, looked);
     pthread_mutex_unlock(&files->lock);
-    return handle;
+    return differs;
+}
+
+uint64_t files_next_staged(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t fh)
+{
+    const struct handle *handle;
+    uint64_t next = 0;
+    pid_t tgid = process_of(tid);
+    pthread_mutex_lock(&files->lock);
+    const struct file *file = find(files, ino);
+    DL_FOREACH2((file ? file->staged : NULL), handle, staged.next)
+    {
+        bool own = (tgid && handle->staged.tgid == tgid) || handle->staged.writer == tid;
+        if (own && handle->fh > fh && (!next || handle->fh < next))
+            next = handle->fh;
+    }
+    pthread_mutex_unlock(&files->lock);
+    return next;
 }
 
 void files_set_mtime(struct files *files, fuse_ino_t ino, int64_t mtime_ns)

@@ -33,7 +33,8 @@ struct staged {
     bool emptied;       /* the file was cut to nothing, and nothing was written since */
     struct data *over;  /* if emptied: what was committed then; owned */
     bool clears_set_id; /* the commit takes the set-user-ID and set-group-ID bits away */
-    pid_t tgid;         /* the writer's thread group */
+    pid_t tgid;         /* the opener's thread group */
+    pid_t writer;       /* the thread that wrote last */
     bool keeps_mtime;   /* utimes came after the last write: the commit sets that time */
     int64_t mtime_ns;
     bool listed;
@@ -43,7 +44,7 @@ struct staged {
     struct handle *writer_prev, *writer_next;
 };
 
-/* A file that is being written, as one of its own sees it. */
+/* A file, as not all see it. */
 struct looked {
     struct data *view;
     bool clears_set_id;
@@ -75,9 +76,12 @@ unsigned files_other_writers(struct files *files, const struct handle *handle);
 void files_set_left(struct files *files, struct handle *handle);
 /* Whether a file's attributes may change from here at any time: somebody has it open for writing. */
 bool files_in_flux(struct files *files, fuse_ino_t ino);
-/* A file as the thread group of `tid` sees it that has staged something there itself, or, while it is unborn, as its
- * maker does: looked->view is a count for the caller. False: it sees what all see. */
-bool files_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked);
+/* A file as a thread sees it, where that is not what all see: with what its process has staged, or wrote through
+ * another's descriptor; an unborn or removed file with what anybody has staged. looked->view is a count for the caller.
+ * False: it sees what all see. */
+bool files_look(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked);
+/* The fh of the next handle after `fh` through which a thread's process has staged something; 0: none. */
+uint64_t files_next_staged(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t fh);
 /* What has only been cut to nothing, through handles of this file other than this one (NULL: any), goes with the commit
  * that the caller is about to make and not with a later one: it was done before. Returns whether there is any. */
 bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle);

@@ -298,9 +298,21 @@ static void move_on(struct handle *handle, struct data *to)
 static struct data *seen_by(struct handle *handle, pid_t tid)
 {
     struct looked looked;
-    if (has_data(handle) && files_staged(handle->mount, handle->ino, tid, &looked))
+    if (has_data(handle) && files_look(handle->mount, handle->ino, tid, &looked))
         return looked.view;
     return handle_current(handle);
+}
+
+bool handle_view(struct mount *mount, uint64_t fh, struct data **view)
+{
+    struct handle *handle = handle_lock(mount, fh);
+    if (!handle)
+        return false;
+    bool staged = handle->stage.open;
+    if (staged)
+        *view = data_ref(handle->stage.view);
+    handle_unlock(handle);
+    return staged;
 }
 
 /* A read from the start begins with the newest version, not with that of the open: a program may have taken a lock on

@@ -47,6 +47,7 @@ struct handle {
     int error;       /* a commit failed, or a part of a new version could not be written: everything after fails, too */
     pid_t tgid;      /* the opener's thread group; 0: not known */
     uint64_t opener; /* its identity (process.h); 0: it had ended */
+    pid_t writer;    /* the thread that wrote last; 0: none */
     uint64_t session;
     struct stage stage;
     struct staged staged;
@@ -82,6 +83,8 @@ void handles_forget(struct mount *mount, uint64_t opener);
 struct data *handle_current(struct handle *handle);
 /* The file as its writer sees it, to base a stage on (a count for the caller). */
 struct data *handle_base(struct handle *handle);
+/* The file as a handle shows it that has staged something (a count for the caller); false: it has not. Not locked. */
+bool handle_view(struct mount *mount, uint64_t fh, struct data **view);
 /* What a read at this offset by this thread is answered from (borrowed until the next call); moves the handle on. */
 struct data *handle_read_from(struct handle *handle, uint64_t offset, pid_t tid);
 /* Notes how much a read gave. */

@@ -230,6 +230,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *at, size_t len, off_t 
         return;
     }
     handle->by_user |= fuse_req_ctx(req)->uid != 0;
+    handle->writer = fuse_req_ctx(req)->pid;
     /* A mapped page is written where it belongs, whatever the descriptor's flags. */
     if ((fi->flags & O_APPEND) && !fi->writepage) {
         commit_append(handle, req, at, len);
@@ -288,6 +289,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t 
         reply_code(req, ERR_INVALID);
         return;
     }
+    handle->writer = fuse_req_ctx(req)->pid;
     int code = allocate(handle, mode, (uint64_t)offset, (uint64_t)offset + (uint64_t)len);
     handle_unlock(handle);
     reply_code(req, code);

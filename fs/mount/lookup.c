@@ -11,6 +11,7 @@
 #include "fs/mount/control.h"
 #include "fs/mount/file.h"
 #include "fs/mount/found.h"
+#include "fs/mount/handle.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
 #include "fs/mount/template.h"
@@ -64,17 +65,23 @@ static void lookup_control(struct mount *mount, fuse_req_t req, fuse_ino_t paren
         control_lookup(mount, req, control_ino(kind, control_id(parent)));
 }
 
-/* Size and mode as its writer sees them; whether the caller is one. */
+/* The size by a view, whose count is taken over. */
+static void set_size(struct stat *attr, struct data *view)
+{
+    attr->st_size = (off_t)data_size(view);
+    attr->st_blocks = (attr->st_size + 511) / 512;
+    data_unref(view);
+}
+
+/* Size and mode as the caller sees them; whether that is not as all do. */
 static bool staged_attr(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct stat *attr)
 {
     struct looked looked;
-    if (!files_staged(mount, ino, fuse_req_ctx(req)->pid, &looked))
+    if (!files_look(mount, ino, fuse_req_ctx(req)->pid, &looked))
         return false;
-    attr->st_size = (off_t)data_size(looked.view);
-    attr->st_blocks = (attr->st_size + 511) / 512;
+    set_size(attr, looked.view);
     if (looked.clears_set_id)
         attr->st_mode = inode_without_set_id(attr->st_mode);
-    data_unref(looked.view);
     return true;
 }
 
@@ -195,8 +202,8 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = mount_of(req);
     struct stat attr;
+    struct data *view = NULL;
     double keep_s;
-    (void)fi;
     if (mount_ghost(mount, req)) {
         cache_begin_read(mount->cache);
         ghost_getattr(mount, req, ino);
@@ -204,8 +211,13 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     files_wait_closing(mount->files, ino);
+    bool staged = fi && !(fi->fh & GHOST_FH) && handle_view(mount, fi->fh, &view); /* lseek(SEEK_END) comes with it */
     cache_begin_read(mount->cache);
     int code = lookup_attr(mount, req, ino, &attr, &keep_s);
+    if (!code && staged)
+        set_size(&attr, view);
+    else
+        data_unref(view);
     if (code)
         reply_code(req, code);
     else

@@ -155,6 +155,7 @@ static int stage_size(fuse_req_t req, uint64_t fh, uint64_t size)
     if (!handle)
         return ERR_INVALID;
     int code = fence_check(req);
+    handle->writer = fuse_req_ctx(req)->pid;
     if (!code)
         code = handle_truncate(handle, size);
     handle->written |= !code;
@@ -162,20 +163,39 @@ static int stage_size(fuse_req_t req, uint64_t fh, uint64_t size)
     return code;
 }
 
-/* The transaction: the size, the attributes, or both at once. */
-static void submit(fuse_req_t req, uint64_t id, const struct stat *attr, int to_set)
+/* truncate(2) cuts what its process has staged, too. */
+static void cut_staged(fuse_req_t req, fuse_ino_t ino, uint64_t size)
 {
     struct mount *mount = mount_of(req);
+    pid_t tid = fuse_req_ctx(req)->pid;
+    uint64_t fh = 0;
+    while ((fh = files_next_staged(mount->files, ino, tid, fh))) {
+        struct handle *handle = handle_lock(mount, fh);
+        if (!handle)
+            continue;
+        if (handle->stage.open)
+            handle_truncate(handle, size);
+        handle_unlock(handle);
+    }
+}
+
+/* The transaction: the size, the attributes, or both at once. */
+static void submit(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
+{
+    struct mount *mount = mount_of(req);
+    uint64_t id = znode_of(mount, ino);
     struct edit edits[] = {{.kind = EDIT_TRUNCATE}, {.kind = EDIT_TRUNCATE, .offset = (uint64_t)attr->st_size}};
     struct request ops[2], request;
     size_t count = 0;
-    bool resizes = to_set & FUSE_SET_ATTR_SIZE,
-         cut = resizes && files_take_emptied(mount->files, inode_of(mount, id), NULL);
+    bool resizes = to_set & FUSE_SET_ATTR_SIZE, emptied = resizes && files_take_emptied(mount->files, ino, NULL);
     if (resizes)
-        ops[count++] = (struct request){
-            .kind = OP_WRITE,
-            .write = {
-                .at = {.id = id}, .version = NO_VERSION_CHECK, .edits = cut ? edits : edits + 1, .count = cut ? 2 : 1}};
+        cut_staged(req, ino, (uint64_t)attr->st_size);
+    if (resizes)
+        ops[count++] = (struct request){.kind = OP_WRITE,
+                                        .write = {.at = {.id = id},
+                                                  .version = NO_VERSION_CHECK,
+                                                  .edits = emptied ? edits : edits + 1,
+                                                  .count = emptied ? 2 : 1}};
     struct op_set_attr set = attributes(id, attr, to_set);
     if (set.mask)
         ops[count++] = (struct request){.kind = OP_SET_ATTR, .set_attr = set};
@@ -215,7 +235,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, s
     if (code)
         reply_code(req, code);
     else if (submits)
-        submit(req, id, attr, to_set);
+        submit(req, ino, attr, to_set);
     else
         reply_attr_unchanged(req, ino);
 }

@@ -30,13 +30,14 @@ static bool only_cut(const struct handle *handle)
     return handle->staged && handle->cut && !handle->view.size;
 }
 
-/* What the process has staged last through a mount, and sees; NULL: nothing. */
+/* What the process began to stage last through a mount, and sees; NULL: nothing. */
 static const struct handle *staged_last(const struct model *model, int mount)
 {
     const struct handle *last = NULL;
     for (const struct handle *handle = model->handles; handle < model->handles + HANDLES; handle++) {
-        bool shows = handle->staged && !(only_cut(handle) && handle->over != model->version);
-        if (shows && handle->fd >= 0 && handle->mount == mount && (!last || handle->since > last->since))
+        bool shows = !only_cut(handle) || (handle->over == model->version && model->committed.size);
+        if (handle->staged && shows && handle->fd >= 0 && handle->mount == mount &&
+            (!last || handle->since > last->since))
             last = handle;
     }
     return last;
@@ -44,10 +45,10 @@ static const struct handle *staged_last(const struct model *model, int mount)
 
 static void begin_staging(struct model *model, struct handle *handle)
 {
-    handle->since = ++model->clock;
     if (handle->staged)
         return;
     handle->staged = true;
+    handle->since = ++model->clock;
     copy(&handle->view, &model->committed);
 }
 
@@ -148,6 +149,9 @@ void model_commit(struct model *model, struct handle *handle, const uint8_t *app
 void model_truncate(struct model *model, int mount, size_t size)
 {
     take_cuts(model, NULL, mount);
+    for (struct handle *handle = model->handles; handle < model->handles + HANDLES; handle++)
+        if (handle->fd >= 0 && handle->mount == mount && handle->staged)
+            model_cut(model, handle, size);
     resize(&model->committed, size);
     model->version++;
 }

@@ -5,11 +5,11 @@
  * 2. A commit (fsync, close, a write with O_APPEND) is one transaction, and `version` counts them. It puts only what
  *    the handle staged on what is committed by then: bytes it did not write are the others'.
  * 3. A handle that has staged nothing reads on in the version that it is in. A read at offset 0, at any other offset
- *    than where the last one ended, or after one that found the end, moves on: to what the process has staged last
- *    through this mount, or to what is committed. Of a file up to SMALL the kernel may keep the pages, and each read
- * may show what is committed.
- * 4. stat shows a process that has staged something through this mount the size by what it staged last; all others the
- *    committed size.
+ *    than where the last one ended, or after one that found the end, moves on: to what the process began to stage
+ *    last through this mount, or to what is committed. Of a file up to SMALL the kernel may keep the pages, and each
+ *    read may show what is committed.
+ * 4. stat shows a process that has staged something through this mount the size by what it began to stage last; all
+ *    others the committed size.
  * 5. A mapping shows what is committed, at once; through a handle that has staged, its view, as far as both go.
  * 6. What was only cut to nothing, as by O_TRUNC, was cut before what is committed since: to the process it does not
  *    show over that, and the next commit through this mount carries it. */
@@ -38,7 +38,7 @@ struct handle {
     bool cut;
     size_t low;      /* the smallest size it was cut to, if cut */
     unsigned writes; /* staged */
-    uint64_t since;  /* when it last staged something */
+    uint64_t since;  /* when it began to stage */
     uint64_t over;   /* if it only cut the file to nothing: the version that was committed then */
 
     struct content version;
@@ -59,7 +59,7 @@ void model_cut(struct model *model, struct handle *handle, size_t size);
 void model_punch(struct model *model, struct handle *handle, size_t offset, size_t len);
 /* What is staged becomes committed, with `len` more bytes at the end (a write with O_APPEND; else 0). */
 void model_commit(struct model *model, struct handle *handle, const uint8_t *append, size_t len);
-/* truncate(2) through a mount, which stages nothing. */
+/* truncate(2) through a mount: it stages nothing, but cuts what is staged there. */
 void model_truncate(struct model *model, int mount, size_t size);
 
 /* The next read's content; and that the read gave so much. */

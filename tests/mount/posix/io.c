@@ -291,6 +291,29 @@ static void child_reads(void)
     CALL(close(made));
 }
 
+/* One that inherited a descriptor finds what was written through it. */
+static void inherits(void)
+{
+    put("file", "old");
+    int fd = open("file", O_RDWR | O_TRUNC);
+    CALL(write(fd, "parent", 6));
+    pid_t child = fork();
+    if (!child) {
+        CALL(lseek(fd, 0, SEEK_END));
+        CALL(write(fd, "child", 5));
+        see_fd("in the child", fd);
+        CALL(ftruncate(fd, 9));
+        see_fd("cut", fd);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    see_fd("in the parent", fd);
+    CALL(truncate("file", 8));
+    see_fd("cut by name", fd);
+    CALL(close(fd));
+    see_text("file");
+}
+
 /* What O_TRUNC cut off was there before what others write next: closing the descriptor does not cut again. */
 static void cut_at_opening(void)
 {
@@ -333,6 +356,7 @@ const struct cases io_groups[] = {
     {"own", own_writes},
     {"one-of-two", closes_one_of_two},
     {"flushed", child_reads},
+    {"inherited", inherits},
     {"cut", cut_at_opening},
     {NULL, NULL},
 };

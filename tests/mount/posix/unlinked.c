@@ -1,6 +1,8 @@
 /* Open files that have lost their name, or whose name another took. */
 #include "tests/mount/posix/posix.h"
 
+#include <sys/wait.h>
+
 static void lives_on(void)
 {
     char text[16] = "";
@@ -93,8 +95,29 @@ static void written_then_unlinked(void)
     see_list(".");
 }
 
+/* Sizes of a file without a name: after fsync, and to a child. */
+static void keeps_sizes(void)
+{
+    int fd = open("file", O_RDWR | O_CREAT, 0600);
+    CALL(unlink("file"));
+    CALL(ftruncate(fd, 1000));
+    CALL(fsync(fd));
+    see_fd("after fsync", fd);
+    CALL(posix_fallocate(fd, 0, 2000));
+    CALL(fsync(fd));
+    pid_t child = fork();
+    if (!child) {
+        see_fd("in a child", fd);
+        CALL(pwrite(fd, "x", 1, 2000));
+        see_fd("written by a child", fd);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    see_fd("in the parent", fd);
+}
+
 const struct cases unlinked_groups[] = {
-    {"unlinked", lives_on}, {"temporary", made_and_unlinked},
-    {"replaced", replaced}, {"unlinked-dirty", written_then_unlinked},
-    {NULL, NULL},
+    {"unlinked", lives_on},          {"temporary", made_and_unlinked},
+    {"replaced", replaced},          {"unlinked-dirty", written_then_unlinked},
+    {"unlinked-sizes", keeps_sizes}, {NULL, NULL},
 };
