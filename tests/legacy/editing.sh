@@ -52,6 +52,17 @@ row "perl -pi" "replaces a file" with_perl
 row patch "patches a file" with_patch
 row python "mkstemp, fsync, os.replace" with_python
 
+# What is written is neither closed nor synced.
+flushed_for_a_child() {
+    local script='
+import subprocess, tempfile
+with tempfile.NamedTemporaryFile(dir="edit") as file:
+    file.write(b"content"); file.flush()
+    subprocess.run(["cat", file.name])'
+    [[ $(/usr/bin/python3 -c "$script") == content ]]
+}
+row python "NamedTemporaryFile, flushed for a child to read" flushed_for_a_child
+
 history_append() {
     printf 'echo one\nexit\n' | HISTFILE=$A/edit/history bash --norc -i >/dev/null 2>&1
     printf 'shopt -s histappend\necho two\nexit\n' | HISTFILE=$B/edit/history bash --norc -i >/dev/null 2>&1

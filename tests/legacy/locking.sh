@@ -51,6 +51,13 @@ row "flock(1)" "-s: shared" flock_shared
 row "flock(1)" "its holder killed" flock_killed
 row "flock -n" "a cron job on one host only" cron_job
 
+# It is opened for writing, which cuts it, and written through another descriptor; closing the first changes nothing.
+pid_in_lock() {
+    bash -c 'exec 9>"$0"; flock 9; echo $$ >"$0"; [[ $(cat "$0") == "$$" ]] && echo $$ >"$1"' "$A/l/pid" "$WORK/pid" &&
+        sync_b && cmp "$B/l/pid" "$WORK/pid"
+}
+row bash 'exec 9>lock; flock 9; echo $$ >lock' pid_in_lock
+
 posix_lock() { # FUNCTION
     cat >"$WORK/lock.py" <<'END'
 import fcntl, sys, time
