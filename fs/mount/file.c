@@ -256,22 +256,37 @@ void files_stage(struct files *files, struct handle *handle)
     staged->emptied = emptied;
     staged->over = over;
     staged->writer = handle->writer;
+    staged->session = handle->session;
     staged->clears_set_id = handle->by_user && handle->written;
     list(handle, stage->open);
     pthread_mutex_unlock(&files->lock);
 }
 
-/* The last one to have begun to stage something that shows: of a process, or wherever that thread wrote last; both 0:
- * of all. What was cut to nothing does not show over what others committed since. */
-static const struct handle *last_staged(const struct file *file, pid_t tgid, pid_t tid)
+/* Whose staged writes are looked for: those of a process, and those through a handle that a thread wrote to last; of
+ * anybody where both are 0. */
+struct by {
+    pid_t tgid, tid;
+    uint64_t session; /* this mount's: what was staged under another is lost */
+};
+
+static bool staged_by(const struct handle *handle, struct by by)
+{
+    const struct staged *staged = &handle->staged;
+    if (staged->session != by.session)
+        return false;
+    return (!by.tgid && !by.tid) || (by.tgid && staged->tgid == by.tgid) || (by.tid && staged->writer == by.tid);
+}
+
+/* The last one to have begun to stage something that shows. What was cut to nothing does not show over what others
+ * committed since. */
+static const struct handle *last_staged(const struct file *file, struct by by)
 {
     const struct handle *handle, *last = NULL;
     DL_FOREACH2(file->staged, handle, staged.next)
     {
         const struct staged *staged = &handle->staged;
-        bool own = (!tgid && !tid) || (tgid && staged->tgid == tgid) || (tid && staged->writer == tid);
         bool shows = !staged->emptied || (staged->over == file->last && data_size(file->last));
-        if (own && shows)
+        if (shows && staged_by(handle, by))
             last = handle;
     }
     return last;
@@ -313,11 +328,11 @@ bool files_in_flux(struct files *files, fuse_ino_t ino)
 }
 
 /* Under the lock. */
-static bool look(struct file *file, pid_t tgid, pid_t tid, bool unborn, struct looked *looked)
+static bool look(struct file *file, struct by by, bool unborn, struct looked *looked)
 {
-    const struct handle *handle = file ? last_staged(file, tgid, tid) : NULL;
+    const struct handle *handle = file ? last_staged(file, by) : NULL;
     if (file && !handle && (unborn || file->removed))
-        handle = last_staged(file, 0, 0);
+        handle = last_staged(file, (struct by){.session = by.session});
     if (handle)
         *looked = (struct looked){data_ref(handle->staged.view), handle->staged.clears_set_id};
     else if (file && file->removed)
@@ -336,24 +351,25 @@ bool files_look(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *l
     if (!may)
         return false;
     bool unborn = !mount_stat(mount, znode_of(mount, ino), &stat) && stat.unborn_of;
-    pid_t tgid = process_of(tid); /* reads /proc: only for files that are being written */
+    /* process_of reads /proc: only for files that are being written. */
+    struct by by = {process_of(tid), tid, atomic_load(&mount->own_session)};
     pthread_mutex_lock(&files->lock);
-    bool differs = look(find(files, ino), tgid, tid, unborn, looked);
+    bool differs = look(find(files, ino), by, unborn, looked);
     pthread_mutex_unlock(&files->lock);
     return differs;
 }
 
-uint64_t files_next_staged(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t fh)
+uint64_t files_next_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, uint64_t fh)
 {
+    struct files *files = mount->files;
     const struct handle *handle;
     uint64_t next = 0;
-    pid_t tgid = process_of(tid);
+    struct by by = {process_of(tid), tid, atomic_load(&mount->own_session)};
     pthread_mutex_lock(&files->lock);
     const struct file *file = find(files, ino);
     DL_FOREACH2((file ? file->staged : NULL), handle, staged.next)
     {
-        bool own = (tgid && handle->staged.tgid == tgid) || handle->staged.writer == tid;
-        if (own && handle->fh > fh && (!next || handle->fh < next))
+        if (staged_by(handle, by) && handle->fh > fh && (!next || handle->fh < next))
             next = handle->fh;
     }
     pthread_mutex_unlock(&files->lock);

@@ -35,6 +35,7 @@ struct staged {
     bool clears_set_id; /* the commit takes the set-user-ID and set-group-ID bits away */
     pid_t tgid;         /* the opener's thread group */
     pid_t writer;       /* the thread that wrote last */
+    uint64_t session;   /* with which it is lost */
     bool keeps_mtime;   /* utimes came after the last write: the commit sets that time */
     int64_t mtime_ns;
     bool listed;
@@ -81,7 +82,7 @@ bool files_in_flux(struct files *files, fuse_ino_t ino);
  * False: it sees what all see. */
 bool files_look(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked);
 /* The fh of the next handle after `fh` through which a thread's process has staged something; 0: none. */
-uint64_t files_next_staged(struct files *files, fuse_ino_t ino, pid_t tid, uint64_t fh);
+uint64_t files_next_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, uint64_t fh);
 /* What has only been cut to nothing, through handles of this file other than this one (NULL: any), goes with the commit
  * that the caller is about to make and not with a later one: it was done before. Returns whether there is any. */
 bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle);

@@ -169,7 +169,7 @@ static void cut_staged(fuse_req_t req, fuse_ino_t ino, uint64_t size)
     struct mount *mount = mount_of(req);
     pid_t tid = fuse_req_ctx(req)->pid;
     uint64_t fh = 0;
-    while ((fh = files_next_staged(mount->files, ino, tid, fh))) {
+    while ((fh = files_next_staged(mount, ino, tid, fh))) {
         struct handle *handle = handle_lock(mount, fh);
         if (!handle)
             continue;
