@@ -91,7 +91,8 @@ check "six waiters on three mounts are served in order" says "1 2 3 4 5 6" xargs
 check "the token grows with each acquisition" eval "
     last=0
     for i in 1 2 3 4 5; do
-        now=\$(flock $a/l getfattr --absolute-names --only-values -n user.pact.lock_zxid $b/l) && ((now > last)) || exit 1
+        now=\$(flock $a/l sh -c 'sync $b && getfattr --absolute-names --only-values -n user.pact.lock_zxid $b/l') &&
+            ((now > last)) || exit 1
         last=\$now
     done"
 eventually clean
