@@ -1,6 +1,7 @@
 #include "fs/mount/control.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -277,17 +278,28 @@ void control_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t ino)
 
 /* --- writing --- */
 
+/* A number after white space; false: there is none, or it is too large. Moves on past it. */
+static bool parse_number(const char **text, uint64_t *value)
+{
+    char *end;
+    *text += strspn(*text, " \t\r\n");
+    errno = 0;
+    *value = strtoull(*text, &end, 10);
+    bool fine = **text >= '0' && **text <= '9' && !errno;
+    *text = end;
+    return fine;
+}
+
 /* "bytes N" and "nodes N", in any order, each at most once; what is not named is lifted. */
 static int parse_quota(const char *text, struct op_set_quota *quota)
 {
     bool bytes = false, nodes = false;
     int used;
-    for (char word[16]; sscanf(text, " %15s%n", word, &used) == 1; text += used) {
+    for (char word[16]; sscanf(text, " %15s%n", word, &used) == 1;) {
         uint64_t value;
         bool is_bytes = !strcmp(word, "bytes"), is_nodes = !strcmp(word, "nodes");
         text += used;
-        if (is_bytes == is_nodes || (is_bytes ? bytes : nodes) || sscanf(text, " %" SCNu64 "%n", &value, &used) != 1 ||
-            strchr(text, '-'))
+        if (is_bytes == is_nodes || (is_bytes ? bytes : nodes) || !parse_number(&text, &value))
             return ERR_INVALID;
         *(is_bytes ? &quota->max_bytes : &quota->max_nodes) = value;
         *(is_bytes ? &bytes : &nodes) = true;

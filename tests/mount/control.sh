@@ -80,7 +80,7 @@ for text in 'nodes 4' 'bytes 3999'; do
 done
 said() { (echo "$2" >"$1") 2>&1; }
 check "it is EDQUOT" grep -q 'Disk quota exceeded' <(said d/.pact/quota 'nodes 4')
-for text in 'bytes' 'bytes x' 'bytes 1 bytes 2' 'nodes -1' 'other 3'; do
+for text in 'bytes' 'bytes x' 'bytes 1 bytes 2' 'nodes -1' 'nodes 99999999999999999999' 'other 3'; do
     (echo "$text" >d/.pact/quota) 2>/dev/null && fail "the quota '$text' is not refused at write"
 done
 check "malformed ones change nothing" test "$(tr '\n' ' ' <d/.pact/quota)" == "bytes 5000 nodes 5 "
