@@ -83,6 +83,9 @@ __attribute__((noreturn)) static void become_worker(struct supervisor *superviso
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
         _exit(1);
     prctl(PR_SET_NAME, "pactfs-worker");
+    /* Writing a core would wait for all threads, and a ghost's for an answer that only the next worker can give. */
+    if (geteuid() == 0)
+        prctl(PR_SET_DUMPABLE, 0);
     options_set_title(supervisor->options, "pactfs-worker");
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

@@ -121,13 +121,17 @@ check "what it wrote is lost, and it is told" not sh -c 'echo more >&8'
 exec 8>&-
 check "and there is no such file" not test -e "$b/kept/half"
 
-echo "# crashes"
+echo "# crashes, while changes of others are announced"
+while [[ ! -e $WORK/quiet ]]; do mkdir "$b/kept/announced" && rmdir "$b/kept/announced"; done &
+noise=$!
 for ((i = 0; i < 4; i++)); do
     worker=$(worker_of "$(mount_pid "$a")")
     kill -ABRT "$worker"
     eventually replaced || fail "crash $i: no other comes"
     test -d "$a/kept" || fail "crash $i: it does not serve"
 done
+touch "$WORK/quiet"
+wait $noise
 kill -ABRT "$(worker_of "$(mount_pid "$a")")"
 wait "$(mount_pid "$a")"
 check "five crashes within ten seconds end the mount with status 1" test $? == 1
