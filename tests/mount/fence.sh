@@ -37,9 +37,9 @@ start_holders() {
     echo '{ephemeral}' >"$a/registered/.pact/children"
     knock owner 'mkdir "$2/{owner=$$}owned"'
     knock maker 'mkdir "$2/{ephemeral}made"'     # mkdir(1) has ended
-    knock service ': >"$2/{ephemeral}service"'    # it made that itself, and lives
-    knock unknowing ': >"$2/registered/unknowing"' # by the directory's policy
-    knock unregistered ': >"$2/{ephemeral}unregistered"; rm "$2/unregistered"'
+    knock service ': >"$2/{ephemeral}served"'    # it made that itself, and lives
+    knock unknowing ': >"$2/registered/by-policy"' # by the directory's policy
+    knock unregistered ': >"$2/{ephemeral}taken-back"; rm "$2/taken-back"'
     knock survivor 'bash -c '"'"': >"$0/{ephemeral}passing"; exec sleep 1000'"'"' "$2" & echo $! >"$4.passing"' # of its group another made it, and will have ended
     knock group 'bash -c '"'"'mkdir "$0/{owner=$$}groups"; sleep 1000'"'"' "$2" &' # of which another owns something
     knock child 'mkdir "$2/{owner=$$}parents"; setsid "$1/owners" knock mkdir "$2/grandchild" >>"$4" & echo $! >"$4.pid"'
@@ -88,7 +88,7 @@ expire() {
     before=$(value "$a" session)
     kill -STOP "$(worker_of "$daemon")"
     one_ends
-    check "it expires: all that was held is free" eventually eval '[[ ! -e $b/owned && ! -e $b/made && ! -e $b/parents && ! -e $b/service ]]'
+    check "it expires: all that was held is free" eventually eval '[[ ! -e $b/owned && ! -e $b/made && ! -e $b/parents && ! -e $b/served ]]'
     kill -CONT "$(worker_of "$daemon")"
     check "a new session begins by itself" eventually another "$before"
     fenced_are
@@ -178,7 +178,7 @@ began=$EPOCHREALTIME
 setsid "$PACT_BIN/pactfs" "$SERVERS" "$a" -o session_timeout=300s || fail "the mount does not start again"
 ended=$EPOCHREALTIME
 daemon=$(pgrep -f -x "$PACT_BIN/pactfs $SERVERS $a -o session_timeout=300s")
-check "when it answers, all is free" test ! -e "$a/owned" -a ! -e "$a/service" -a ! -e "$a/made" -a ! -e "$a/parents"
+check "when it answers, all is free" test ! -e "$a/owned" -a ! -e "$a/served" -a ! -e "$a/made" -a ! -e "$a/parents"
 echo "# it answered after $(((${ended/./} - ${began/./}) / 1000)) ms"
 sync "$b"
 check "elsewhere, too" test ! -e "$b/owned" -a ! -e "$b/made" -a ! -e "$b/parents"
