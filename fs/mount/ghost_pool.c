@@ -90,9 +90,17 @@ bool ghosts_separate(struct ghosts *ghosts)
     pthread_mutex_lock(&ghosts->lock);
     bool stopping = ghosts->stopping;
     pthread_mutex_unlock(&ghosts->lock);
-    if (stopping || (ghosts->place >= 0 && fchdir(ghosts->place) < 0))
+    if (stopping)
         return false;
-    return close_range(3, ~0u, 0) == 0;
+    if (ghosts->place < 0)
+        return close_range(3, ~0u, 0) == 0;
+    /* To go there may ask this daemon, who may be dead by then: /dev/fuse must not be open any more. */
+    unsigned place = (unsigned)ghosts->place;
+    if ((place > 3 && close_range(3, place - 1, 0) < 0) || close_range(place + 1, ~0u, 0) < 0)
+        return false;
+    bool there = fchdir(ghosts->place) == 0;
+    close(ghosts->place);
+    return there;
 }
 
 static void *ghost_main(void *arg)

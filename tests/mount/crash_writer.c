@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -181,7 +182,7 @@ int main(int argc, char **argv)
                                 .away = argc > 4 && !strcmp(argv[4], "away"),
                                 .worker = argc > 4 && !strcmp(argv[4], "worker")};
         children[i] = fork();
-        if (children[i] == 0)
+        if (children[i] == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) /* also when the test is cut short */
             _exit(run_writer(&writer, argv[2]));
     }
     while (!stopping)
