@@ -173,7 +173,9 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
     size_t count = 0;
     assert(edits);
     bool made_empty = handle->unborn && !handle->written; /* with O_TRUNC or without: it is empty already */
-    if (files_take_emptied(handle->mount->files, handle->ino, handle))
+    /* Who made the file began with nothing: another's content is not what it writes on. */
+    bool anew = handle->unborn && handle->written && files_outrun(handle->mount->files, handle);
+    if (files_take_emptied(handle->mount->files, handle->ino, handle) || anew)
         edits[count++] = (struct edit){.kind = EDIT_TRUNCATE};
     if (handle->stage.open && !made_empty)
         count += stage_edits(&handle->stage, edits + count, &bytes);

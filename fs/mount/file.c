@@ -300,6 +300,16 @@ bool files_taken(struct files *files, const struct handle *handle)
     return taken;
 }
 
+/* Under the lock: what other processes have begun comes after this commit. */
+static void outrun(const struct file *file, const struct handle *by)
+{
+    struct handle *other;
+    DL_FOREACH2(file->writers, other, staged.writer_next)
+    {
+        other->staged.outrun |= other->staged.tgid != by->staged.tgid;
+    }
+}
+
 bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle)
 {
     struct handle *other, *next;
@@ -311,11 +321,22 @@ bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle
         if (other == handle || !other->staged.emptied)
             continue;
         clear(&other->staged);
+        other->staged.taken_by_other = handle && handle->staged.tgid != other->staged.tgid;
         list(other, false);
         any = true;
     }
+    if (file && handle)
+        outrun(file, handle);
     pthread_mutex_unlock(&files->lock);
     return any;
+}
+
+bool files_outrun(struct files *files, const struct handle *handle)
+{
+    pthread_mutex_lock(&files->lock);
+    bool outrun = handle->staged.outrun;
+    pthread_mutex_unlock(&files->lock);
+    return outrun;
 }
 
 bool files_in_flux(struct files *files, fuse_ino_t ino)

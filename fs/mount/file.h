@@ -29,14 +29,16 @@ struct file {
 
 /* A handle's place in its file's list. */
 struct staged {
-    struct data *view;  /* the file as its writer sees it; owned */
-    bool emptied;       /* the file was cut to nothing, and nothing was written since */
-    struct data *over;  /* if emptied: what was committed then; owned */
-    bool clears_set_id; /* the commit takes the set-user-ID and set-group-ID bits away */
-    pid_t tgid;         /* the opener's thread group */
-    pid_t writer;       /* the thread that wrote last */
-    uint64_t session;   /* with which it is lost */
-    bool keeps_mtime;   /* utimes came after the last write: the commit sets that time */
+    struct data *view;   /* the file as its writer sees it; owned */
+    bool emptied;        /* the file was cut to nothing, and nothing was written since */
+    struct data *over;   /* if emptied: what was committed then; owned */
+    bool clears_set_id;  /* the commit takes the set-user-ID and set-group-ID bits away */
+    bool taken_by_other; /* what was emptied went with a commit of another thread group */
+    bool outrun;         /* another thread group has committed since it was opened */
+    pid_t tgid;          /* the opener's thread group */
+    pid_t writer;        /* the thread that wrote last */
+    uint64_t session;    /* with which it is lost */
+    bool keeps_mtime;    /* utimes came after the last write: the commit sets that time */
     int64_t mtime_ns;
     bool listed;
     struct handle *prev, *next;
@@ -86,6 +88,8 @@ uint64_t files_next_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, uint6
 /* What has only been cut to nothing, through handles of this file other than this one (NULL: any), goes with the commit
  * that the caller is about to make and not with a later one: it was done before. Returns whether there is any. */
 bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle);
+/* Whether another process has committed to its file since it was opened. */
+bool files_outrun(struct files *files, const struct handle *handle);
 /* Whether what a handle has staged was taken so. */
 bool files_taken(struct files *files, const struct handle *handle);
 

@@ -171,6 +171,7 @@ void handle_relock(struct handle *handle)
         return;
     handle_discard(handle);
     handle_mark(handle, ESTATE_STAGED, false);
+    handle->cut_taken = handle->staged.taken_by_other;
 }
 
 void handle_drop(struct handle *handle)
@@ -400,8 +401,21 @@ static bool replaces(const struct handle *handle)
     return handle->unborn || (handle->stage.truncated && handle->stage.low == 0);
 }
 
+/* What it had cut to nothing went with another process's commit. What it writes now is still a version of its own: it
+ * takes the place of all that was there, and is not mixed with it. */
+static int cut_anew(struct handle *handle)
+{
+    if (!handle->cut_taken)
+        return ERR_OK;
+    handle->cut_taken = false;
+    return handle_truncate(handle, 0);
+}
+
 int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t len)
 {
+    int cut = cut_anew(handle);
+    if (cut)
+        return cut;
     struct data *base = handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
     uint64_t before = handle->stage.bytes;
     int code = handle_may_stage(handle, base, offset + len, len);

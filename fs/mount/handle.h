@@ -48,6 +48,7 @@ struct handle {
     pid_t tgid;      /* the opener's thread group; 0: not known */
     uint64_t opener; /* its identity (process.h); 0: it had ended */
     pid_t writer;    /* the thread that wrote last; 0: none */
+    bool cut_taken;  /* what it had cut to nothing went with another process's commit */
     uint64_t session;
     struct stage stage;
     struct staged staged;

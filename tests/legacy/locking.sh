@@ -118,8 +118,11 @@ row mkdir "the second host is refused, until it is removed" with_mkdir
 row "set -C" "200 races of two hosts: one wins each" contested
 row "ln -s" "a lock that says whose it is" with_symlink
 
+# In the background it still has to write its pid, and to become the program, when start-stop-daemon has returned.
+sleeps() { [[ -s $1 && $(readlink "/proc/$(<"$1")/exe") == "$(readlink -f /bin/sleep)" ]]; }
 with_daemon() {
-    start-stop-daemon --start --background --make-pidfile --pidfile "$A/l/daemon.pid" --startas /bin/sleep -- 60 || return 1
+    start-stop-daemon --start --background --make-pidfile --pidfile "$A/l/daemon.pid" --startas /bin/sleep -- 60 &&
+        eventually sleeps "$A/l/daemon.pid" || return 1
     sync_b
     local pid again=0
     pid=$(<"$B/l/daemon.pid")

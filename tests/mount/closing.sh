@@ -87,6 +87,24 @@ f=$a/handled
 bash -c 'exec 3> "$f"; trap "echo "done" >&3; exit 0" TERM; echo begun >&3; kill $$; exit 1'
 check "a signal that is handled" grep -q "done" "$f"
 
+echo "# two at once"
+f=$a/both
+echo old >"$f"
+{ (echo 'a longer version' >"$f") && echo short; } >"$f"
+check "one that begins before and ends after another: its own, whole" test "$(<"$f")" == short
+f=$a/both-new
+{ (echo 'a longer version' >"$f") && echo short; } >"$f"
+check "of a new file, too" test "$(<"$f")" == short
+# shellcheck disable=SC2016  # for the shell that it runs
+python3 -c 'import os, subprocess, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+subprocess.run(["sh", "-c", "echo a longer version >$0", sys.argv[1]], check=True)
+os.write(fd, b"short\n")
+os.close(fd)' "$a/both-first"
+check "also of who made it" test "$(<"$a/both-first")" == short
+{ (echo 'a version' >"$f"); } >"$f"
+check "one that writes nothing was before" test "$(<"$f")" == 'a version'
+
 echo "# nothing written"
 : >"$a/empty"
 check ": > f, at once" test -f "$a/empty" -a ! -s "$a/empty"

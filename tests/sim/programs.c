@@ -135,6 +135,13 @@ static void lock_returned(struct mount *mount, struct program *program, const st
     has(mount, program, waits && !PLANTED(WAITER_HOLDS) ? WAITING : HOLDING);
 }
 
+/* The tree says so: what was granted while the mount was away is told after the results, not before. */
+static bool holds_by_now(const struct mount *mount, const struct program *program)
+{
+    struct lock_info info;
+    return state_lock_named(mount->tree, program->lock.id, program->name, &info) && !info.waiting;
+}
+
 /* A waiter that is none any more has been granted: told by a change that came before. */
 static void unlock_returned(struct mount *mount, struct program *program, const struct result *result)
 {
@@ -144,7 +151,7 @@ static void unlock_returned(struct mount *mount, struct program *program, const 
         program->stage = DOUBT;
     else
         program->stage = program->before;
-    if (program->stage == WAITING && result->code == ERR_NO_NODE)
+    if (program->stage == WAITING && result->code == ERR_NO_NODE && !holds_by_now(mount, program))
         violated(mount->cluster, "LockLost", "lock %llx of mount %u waits no more, and was not granted",
                  (unsigned long long)program->name, mount->index);
     if (program->stage == IDLE && program->before == WAITING && program->lock.space == LOCK_POSIX)
@@ -186,13 +193,12 @@ void programs_see(struct mount *mount, const struct changes *changes)
 void programs_loaded(struct mount *mount)
 {
     uint64_t session = session_of(mount);
-    struct lock_info info;
     for (unsigned who = 0; who < PROGRAMS; who++) {
         struct program *program = &mount->programs[who];
         bool waits = program->stage == WAITING || (program->stage == LEAVING && program->before == WAITING);
         if (!waits || program->session != session)
             continue;
-        if (state_lock_named(mount->tree, program->lock.id, program->name, &info) && !info.waiting)
+        if (holds_by_now(mount, program))
             granted(mount, program);
     }
 }
