@@ -88,12 +88,13 @@ bash -c 'exec 3> "$f"; trap "echo "done" >&3; exit 0" TERM; echo begun >&3; kill
 check "a signal that is handled" grep -q "done" "$f"
 
 echo "# two at once"
+# The inner one lets go of the outer one's descriptor: who has another one of the file commits when the last is released.
 f=$a/both
 echo old >"$f"
-{ (echo 'a longer version' >"$f") && echo short; } >"$f"
+{ (exec >&2 && echo 'a longer version' >"$f") && echo short; } >"$f"
 check "one that begins before and ends after another: its own, whole" test "$(<"$f")" == short
 f=$a/both-new
-{ (echo 'a longer version' >"$f") && echo short; } >"$f"
+{ (exec >&2 && echo 'a longer version' >"$f") && echo short; } >"$f"
 check "of a new file, too" test "$(<"$f")" == short
 # shellcheck disable=SC2016  # for the shell that it runs
 python3 -c 'import os, subprocess, sys
@@ -102,7 +103,7 @@ subprocess.run(["sh", "-c", "echo a longer version >$0", sys.argv[1]], check=Tru
 os.write(fd, b"short\n")
 os.close(fd)' "$a/both-first"
 check "also of who made it" test "$(<"$a/both-first")" == short
-{ (echo 'a version' >"$f"); } >"$f"
+{ (exec >&2 && echo 'a version' >"$f"); } >"$f"
 check "one that writes nothing was before" test "$(<"$f")" == 'a version'
 
 echo "# nothing written"
