@@ -88,7 +88,8 @@ uint64_t files_next_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, uint6
 /* What has only been cut to nothing, through handles of this file other than this one (NULL: any), goes with the commit
  * that the caller is about to make and not with a later one: it was done before. Returns whether there is any. */
 bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle);
-/* Whether another process has committed to its file since it was opened. */
+/* Whether another process has committed to its file since it was opened: each commit, with files_take_emptied, notes it
+ * with the others' handles. */
 bool files_outrun(struct files *files, const struct handle *handle);
 /* Whether what a handle has staged was taken so. */
 bool files_taken(struct files *files, const struct handle *handle);

@@ -401,6 +401,19 @@ static bool replaces(const struct handle *handle)
     return handle->unborn || (handle->stage.truncated && handle->stage.low == 0);
 }
 
+static int truncate_to(struct handle *handle, uint64_t size)
+{
+    struct data *base = handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
+    uint64_t before = handle->stage.bytes;
+    int code = handle_may_stage(handle, base, size, 0);
+    if (!code)
+        code = stage_truncate(&handle->stage, base, size);
+    if (!code)
+        has_staged(handle, before);
+    data_unref(base);
+    return code;
+}
+
 /* What it had cut to nothing went with another process's commit. What it writes now is still a version of its own: it
  * takes the place of all that was there, and is not mixed with it. */
 static int cut_anew(struct handle *handle)
@@ -408,7 +421,7 @@ static int cut_anew(struct handle *handle)
     if (!handle->cut_taken)
         return ERR_OK;
     handle->cut_taken = false;
-    return handle_truncate(handle, 0);
+    return truncate_to(handle, 0);
 }
 
 int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t len)
@@ -435,15 +448,8 @@ int handle_write(struct handle *handle, uint64_t offset, const void *at, size_t 
 
 int handle_truncate(struct handle *handle, uint64_t size)
 {
-    struct data *base = handle->stage.open ? data_ref(handle->stage.view) : handle_base(handle);
-    uint64_t before = handle->stage.bytes;
-    int code = handle_may_stage(handle, base, size, 0);
-    if (!code)
-        code = stage_truncate(&handle->stage, base, size);
-    if (!code)
-        has_staged(handle, before);
-    data_unref(base);
-    return code;
+    int code = cut_anew(handle);
+    return code ? code : truncate_to(handle, size);
 }
 
 void handle_take(struct handle *handle)

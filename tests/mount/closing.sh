@@ -103,6 +103,14 @@ subprocess.run(["sh", "-c", "echo a longer version >$0", sys.argv[1]], check=Tru
 os.write(fd, b"short\n")
 os.close(fd)' "$a/both-first"
 check "also of who made it" test "$(<"$a/both-first")" == short
+# shellcheck disable=SC2016  # for the shell that it runs
+python3 -c 'import os, subprocess, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC)
+subprocess.run(["sh", "-c", "echo a longer version >$0", sys.argv[1]], check=True)
+os.ftruncate(fd, 10)
+os.pwrite(fd, b"x", 2)
+os.close(fd)' "$a/both-first"
+check "and of who cuts it first" test "$(tr '\0' . <"$a/both-first")" == ..x.......
 { (exec >&2 && echo 'a version' >"$f"); } >"$f"
 check "one that writes nothing was before" test "$(<"$f")" == 'a version'
 
