@@ -330,8 +330,12 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     handle_drop(handle);
     resume_commit(handle);
     if (handle_owes(handle) && !handle->discarded && !handle->error) {
-        files_wait_turn(mount_of(req)->files, handle->file);
+        struct files *files = handle->mount->files;
+        struct handle *kept = handle_ref(handle);
+        files_wait_turn(files, handle->file);
         begin_commit(handle, req, NULL, -1, finish_release);
+        files_end_turn(files, kept->file);
+        handle_unref(kept);
         return;
     }
     pthread_mutex_unlock(&handle->lock);

@@ -12,9 +12,9 @@
 
 struct files {
     pthread_mutex_t lock;
-    pthread_cond_t released; /* a file is no longer closing */
+    pthread_cond_t released; /* a file is no longer closing, or has left the queue */
     struct file *table;
-    struct file *closing; /* a list, in the order of their last FLUSH */
+    struct file *queue; /* closing files whose commit is not submitted yet, in the order of their last FLUSH */
 };
 
 struct files *files_new(void)
@@ -31,14 +31,20 @@ struct files *files_new(void)
     return files;
 }
 
+static void set_queued(struct files *files, struct file *file, bool queued)
+{
+    if (queued && !file->queued)
+        DL_APPEND2(files->queue, file, queue_prev, queue_next);
+    if (!queued && file->queued)
+        DL_DELETE2(files->queue, file, queue_prev, queue_next);
+    file->queued = queued;
+}
+
 static void set_closing(struct files *files, struct file *file, bool closing)
 {
-    if (closing && !file->closing)
-        DL_APPEND2(files->closing, file, closing_prev, closing_next);
-    if (!closing && file->closing) {
-        DL_DELETE2(files->closing, file, closing_prev, closing_next);
+    set_queued(files, file, closing);
+    if (!closing && file->closing)
         pthread_cond_broadcast(&files->released);
-    }
     file->closing = closing;
     file->overdue = false;
 }
@@ -467,13 +473,20 @@ void files_wait_closing(struct files *files, fuse_ino_t ino)
 void files_wait_turn(struct files *files, const struct file *file)
 {
     pthread_mutex_lock(&files->lock);
-    if (file->closing && files->closing != file) {
-        struct timespec until = after_ms(TURN_WAIT_MS);
-        while (file->closing && files->closing != file) {
-            struct file *held = wait_for(files, files->closing->ino, &until);
-            if (held)
-                set_closing(files, held, false);
-        }
+    struct timespec until = after_ms(TURN_WAIT_MS);
+    while (file->queued && files->queue != file) {
+        struct file *first = files->queue;
+        bool late = pthread_cond_timedwait(&files->released, &files->lock, &until);
+        if (late && files->queue == first)
+            set_queued(files, first, false);
     }
+    pthread_mutex_unlock(&files->lock);
+}
+
+void files_end_turn(struct files *files, struct file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    set_queued(files, file, false);
+    pthread_cond_broadcast(&files->released);
     pthread_mutex_unlock(&files->lock);
 }

@@ -23,7 +23,8 @@ struct file {
     bool overdue;           /* but did not come in time: OPEN and GETATTR wait no more */
     struct data *last;      /* the newest version seen; owned */
     struct handle *staged;  /* list of the handles with staged writes */
-    struct file *closing_prev, *closing_next;
+    bool queued;            /* closing, and its commit is not submitted yet */
+    struct file *queue_prev, *queue_next;
     UT_hash_handle hh;
 };
 
@@ -103,9 +104,10 @@ void files_set_closing(struct files *files, struct file *file, bool closing);
 /* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,
  * and nobody waits again. */
 void files_wait_closing(struct files *files, fuse_ino_t ino);
-/* Waits, at most TURN_WAIT_MS, for those that were closed before this file: the kernel sends RELEASE in the order of
- * close(), but the threads that take them overtake each other, and what they commit would appear in another order than
- * it was made. */
+/* Waits, at most TURN_WAIT_MS, until what was closed before this file has submitted its commit: the kernel sends RELEASE
+ * in the order of close(), but the threads that take them overtake each other, and what they commit would appear in
+ * another order than it was made. files_end_turn: this one's is submitted. */
 void files_wait_turn(struct files *files, const struct file *file);
+void files_end_turn(struct files *files, struct file *file);
 
 #endif

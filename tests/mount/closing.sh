@@ -125,6 +125,27 @@ check "touch, at once" test -f "$a/touched"
 check "touch: on the other mount" eventually test -f "$b/touched"
 truncate -s 100 "$a/truncated"
 check "truncate -s" test "$(stat -c %s "$a/truncated")" == 100
+# Made, and closed while the replica stands still, for longer than a RELEASE waits for the one before it.
+mkdir "$a/still"
+python3 -c 'import os, signal, sys, time
+pid = int(sys.argv[2])
+for turn in range(3):
+    made = [os.open("%s/%d-%d" % (sys.argv[1], turn, i), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644) for i in range(8)]
+    os.kill(pid, signal.SIGSTOP)
+    for fd in made:
+        os.close(fd)
+    time.sleep(1.5)
+    os.kill(pid, signal.SIGCONT)' "$a/still" "$PACTD_PID"
+in_order() {
+    local name names=("$b/still"/*) zxid last=0
+    ((${#names[@]} == 24)) || return 1
+    for name in "${names[@]}"; do
+        zxid=$(getfattr --absolute-names --only-values -n user.pact.mzxid "$name")
+        ((zxid > last)) || return 1
+        last=$zxid
+    done
+}
+check "in the order of their closes, however slow the replica is" eventually in_order
 
 stop_mount "$a"
 stop_mount "$b"
