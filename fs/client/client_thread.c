@@ -166,6 +166,8 @@ static void apply_entries(struct client *client, const struct message_entries *e
         pthread_mutex_lock(&client->mutex);
         learner_applied(client->learner, client_now_ms(), &entry, &result, &client->output);
         finish_call(client);
+        if (client->changes.count > 0 && client->events.told != NULL)
+            client->events.told(client->events.arg);
     }
 }
 

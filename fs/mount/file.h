@@ -104,9 +104,9 @@ void files_set_closing(struct files *files, struct file *file, bool closing);
 /* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,
  * and nobody waits again. */
 void files_wait_closing(struct files *files, fuse_ino_t ino);
-/* Waits, at most TURN_WAIT_MS, until what was closed before this file has submitted its commit: the kernel sends RELEASE
- * in the order of close(), but the threads that take them overtake each other, and what they commit would appear in
- * another order than it was made. files_end_turn: this one's is submitted. */
+/* Waits, at most TURN_WAIT_MS, until what was closed before this file has submitted its commit: the kernel sends
+ * RELEASE in the order of close(), but the threads that take them overtake each other, and what they commit would
+ * appear in another order than it was made. files_end_turn: this one's is submitted. */
 void files_wait_turn(struct files *files, const struct file *file);
 void files_end_turn(struct files *files, struct file *file);
 

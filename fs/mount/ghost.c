@@ -140,8 +140,16 @@ static void announce(struct ghosts *ghosts, push_function *to_queue, const struc
     if (changes->zxid > ghosts->zxid)
         ghosts->zxid = changes->zxid;
     ghosts_note_announced(ghosts);
-    ghosts_wake(ghosts);
     pthread_mutex_unlock(&ghosts->lock);
+}
+
+void ghosts_begin(struct ghosts *ghosts)
+{
+    pthread_mutex_lock(&ghosts->lock);
+    pthread_cond_t *who = ghosts_to_wake(ghosts);
+    pthread_mutex_unlock(&ghosts->lock);
+    if (who) /* without the lock, which the woken one takes at once */
+        pthread_cond_signal(who);
 }
 
 void ghosts_note_announced(struct ghosts *ghosts)
@@ -159,6 +167,7 @@ void ghosts_announce(struct ghosts *ghosts, const struct changes *changes)
 void ghosts_announce_difference(struct ghosts *ghosts, const struct changes *changes)
 {
     announce(ghosts, ghost_queue_push_difference, changes);
+    ghosts_begin(ghosts);
 }
 
 static void announce_one(struct ghosts *ghosts, const struct ghost_change *change)
@@ -166,8 +175,8 @@ static void announce_one(struct ghosts *ghosts, const struct ghost_change *chang
     pthread_mutex_lock(&ghosts->lock);
     if (!ghosts->stopping)
         ghost_queue_push(ghosts->queue, change);
-    ghosts_wake(ghosts);
     pthread_mutex_unlock(&ghosts->lock);
+    ghosts_begin(ghosts);
 }
 
 void ghosts_rename_template(struct ghosts *ghosts, uint64_t parent, const char *template_name, const char *name,

@@ -30,7 +30,9 @@ void ghosts_free(struct ghosts *ghosts);
 /* From the client thread: queues what needs announcing. Changes of the mount's own requests are skipped where the
  * kernel raised the event itself (all but data of own commits). Never waits. */
 void ghosts_announce(struct ghosts *ghosts, const struct changes *changes);
-/* The same for the difference between two trees (state_diff), after a snapshot took the place of the tree. It is
+/* And once the callers have their replies, which the ghosts' requests would hold up: begins with it. */
+void ghosts_begin(struct ghosts *ghosts);
+/* Both for the difference between two trees (state_diff), after a snapshot took the place of the tree. It is
  * announced in an order of its own: a znode that state_diff makes anew to get out of a circle of moves must not be
  * removed before the kernel's eyes, which would take it for dead ever after. */
 void ghosts_announce_difference(struct ghosts *ghosts, const struct changes *changes);

@@ -29,10 +29,11 @@ bool ghosts_own(const struct ghosts *ghosts, fuse_req_t req)
     return ghosts_thread((struct ghosts *)ghosts, req);
 }
 
-void ghosts_wake(struct ghosts *ghosts)
+pthread_cond_t *ghosts_to_wake(struct ghosts *ghosts)
 {
-    if (ghost_queue_ready(ghosts->queue))
-        pthread_cond_signal(ghosts->idle ? &ghosts->work : &ghosts->stuck);
+    if (!ghost_queue_ready(ghosts->queue))
+        return NULL;
+    return ghosts->idle ? &ghosts->work : &ghosts->stuck;
 }
 
 static void destroy(struct ghosts *ghosts)
@@ -70,7 +71,10 @@ void ghosts_end_thread(struct ghosts *ghosts)
 static void perform(struct ghost_thread *thread, struct ghost_job *job)
 {
     struct ghosts *ghosts = thread->ghosts;
+    pthread_cond_t *next = ghosts_to_wake(ghosts);
     pthread_mutex_unlock(&ghosts->lock);
+    if (next)
+        pthread_cond_signal(next);
     bool wanted = ghosts_wanted(ghosts->mount, &job->change);
     int code = wanted ? ghost_perform(thread, &job->change) : 0;
     pthread_mutex_lock(&ghosts->lock);
@@ -114,7 +118,6 @@ static void *ghost_main(void *arg)
     while (able && !ghosts->stopping) {
         struct ghost_job *job = ghost_queue_take(ghosts->queue);
         if (job) {
-            ghosts_wake(ghosts); /* for the next one */
             perform(thread, job);
             continue;
         }

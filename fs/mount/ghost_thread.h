@@ -62,8 +62,8 @@ struct ghost_thread *ghosts_thread(struct ghosts *ghosts, fuse_req_t req);
 /* Whether the kernel can have a watch that this concerns. */
 bool ghosts_wanted(struct mount *mount, const struct ghost_change *change);
 
-/* Under the lock: sees to it that somebody looks at the queue. */
-void ghosts_wake(struct ghosts *ghosts);
+/* Under the lock: whom to signal, so that somebody looks at the queue; NULL: there is nothing to do. */
+pthread_cond_t *ghosts_to_wake(struct ghosts *ghosts);
 
 /* Under the lock: notes for the next worker up to where all has been announced. */
 void ghosts_note_announced(struct ghosts *ghosts);

@@ -118,6 +118,14 @@ static void on_changes(void *arg, const struct changes *changes)
         ghosts_announce(ghosts, changes);
 }
 
+static void on_told(void *arg)
+{
+    struct mount *mount = arg;
+    struct ghosts *ghosts = atomic_load(&mount->ghosts);
+    if (ghosts)
+        ghosts_begin(ghosts);
+}
+
 static void on_resync(void *arg, const struct state *before)
 {
     struct mount *mount = arg;
@@ -309,6 +317,7 @@ static int open_client(struct serving *serving, char *text, size_t text_len)
                    .changed = on_changed,
                    .replaced = on_replaced,
                    .changes = on_changes,
+                   .told = on_told,
                    .resync = on_resync,
                    .state = on_state,
                    .progress = on_progress},

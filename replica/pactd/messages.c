@@ -23,6 +23,9 @@ static void on_submit(struct replica *replica, struct attachment *attachment, co
         return;
     }
     struct peer_forward request = {attachment->session, submit->number, submit->awaited, submit->request};
+    /* Whoever asks last is told first: it waits for its result, the others only for news. */
+    DL_DELETE(replica->attachments, attachment);
+    DL_PREPEND(replica->attachments, attachment);
     if (submit_request(replica, &request, attachment, 0) != ERR_OK)
         attach_refuse(replica, attachment, ERR_BAD_FORMAT, "a request that is not understood");
 }
