@@ -22,27 +22,30 @@ int ghost_place_open(const char *mountpoint)
     return -1;
 }
 
-static bool mounted(FILE *table, dev_t device)
+/* The table is opened anew each time: a stream that is rewound may show what it has read before. */
+static bool mounted(dev_t device)
 {
     unsigned major_number, minor_number;
+    FILE *table = fopen("/proc/self/mountinfo", "re");
     char *text = NULL;
     size_t room = 0;
-    bool found = false;
-    rewind(table);
+    bool found = !table; /* then it is not known, and the next change is waited for */
     while (!found && getline(&text, &room, table) > 0)
         found = sscanf(text, "%*u %*u %u:%u", &major_number, &minor_number) == 2 &&
                 makedev(major_number, minor_number) == device;
     free(text);
+    if (table)
+        fclose(table);
     return found;
 }
 
 void ghost_place_wait(dev_t device, int stop)
 {
-    FILE *table = fopen("/proc/self/mountinfo", "re");
-    struct pollfd wait[2] = {{.fd = stop, .events = POLLIN}, {.fd = table ? fileno(table) : -1, .events = POLLPRI}};
-    while (!table || mounted(table, device))
+    int table = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    struct pollfd wait[2] = {{.fd = stop, .events = POLLIN}, {.fd = table, .events = POLLPRI}};
+    while (table < 0 || mounted(device))
         if ((poll(wait, 2, -1) < 0 && errno != EINTR) || wait[0].revents)
             break;
-    if (table)
-        fclose(table);
+    if (table >= 0)
+        close(table);
 }

@@ -103,9 +103,9 @@ tar                           | tar cf - tree | tar xf - -C other
 rsync                         | rsync -a tree/ other/
 rsync over a file             | rsync -a --checksum f other/h
 sed -i                        | sed -i s/1/2/ f
-vim                           | vim -Nu NONE -n -es -c 's/1/2/' -c wq f
-vim with a swap file          | vim -Nu NONE -es -c 's/1/2/' -c wq f
-vim, written over             | vim -Nu NONE -n -es -c 'set backupcopy=yes' -c 's/1/2/' -c wq f
+vim                           | vim.tiny -Nu NONE -n -es -c 's/1/2/' -c wq f
+vim with a swap file          | vim.tiny -Nu NONE -es -c 's/1/2/' -c wq f
+vim, written over             | vim.tiny -Nu NONE -n -es -c 'set backupcopy=yes' -c 's/1/2/' -c wq f
 a new version beside, then over | echo 2 >.f.new; sync .f.new; mv .f.new f
 a backup, then over           | cp f f~; echo 2 >f
 a lock file, then over        | (set -C; echo 2 >f.lock); mv f.lock f

@@ -92,6 +92,20 @@ check "a container that was there before sees a mount made later" test "$(<"$WOR
 stop_mount "$WORK/outer/mnt"
 umount "$WORK/outer"
 
+echo "# a mount table of a few lines"
+cat >"$WORK/bare" <<'END'
+while read -r _ _ _ _ point _; do
+    case $point in
+        / | /proc | /dev | /dev/fuse | /run | /tmp) ;;
+        *) umount -l "$point" ;;
+    esac
+done <<<"$(tac /proc/self/mountinfo)"
+"$2" -f "$3" "$1" &
+until mountpoint -q "$1"; do kill -0 $! && sleep 0.01; done
+umount "$1" && wait $!
+END
+check "unmounted, it ends" timeout 60 unshare -m --propagation private bash "$WORK/bare" "$mnt" "$pactfs" "$SERVERS"
+
 echo "# a user namespace"
 check "mounted within, by its root" timeout 60 unshare -Urm bash -c \
     'mkdir -p "$1" && "$2" "$3" "$1" && test "$(cat "$1/file")" == content && mkdir "$1/userns" && umount "$1"' _ "$mnt" "$pactfs" "$SERVERS"
