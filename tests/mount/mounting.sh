@@ -115,9 +115,11 @@ echo "# without root"
 home=$WORK/home
 mkdir -m 700 "$home"
 chmod 1777 "$a"
-as_user() { setpriv --reuid 1000 --regid 1000 --clear-groups env HOME="$home" XDG_RUNTIME_DIR="$home" "$@"; }
+cp "$pactfs" "$WORK/pactfs" # where it lies, others may not come
+pactfs=$WORK/pactfs
+as_user() { setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$home" XDG_RUNTIME_DIR="$home" "$@"; }
 mkdir "$home/mnt"
-chown -R 1000:1000 "$home"
+chown -R 65534:65534 "$home"
 check "fusermount3 mounts" as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt"
 check "it answers its user" as_user sh -c 'mkdir "$1/theirs" && echo x >"$1/theirs/file" && cat "$1/theirs/file"' _ "$home/mnt"
 check "nobody else, not even root" not ls "$home/mnt"

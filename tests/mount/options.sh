@@ -119,12 +119,14 @@ stop_mount "$mnt"
 
 echo "# without root"
 chmod 755 "$WORK"
+cp "$pactfs" "$WORK/pactfs" # where it lies, others may not come
+pactfs=$WORK/pactfs
 mkdir "$WORK/theirs" "$WORK/theirs/mnt"
 chown -R 65534:65534 "$WORK/theirs"
 cat >"$WORK/as-user" <<'END'
 mknod "$1/fuse" c 10 229 && chmod 666 "$1/fuse" && mount --bind "$1/fuse" /dev/fuse || exit 1
 exec setpriv --reuid=65534 --regid=65534 --clear-groups bash -ec '
-"$PACT_BIN/pactfs" "embedded:$1/theirs/data" "$1/theirs/mnt"
+"$1/pactfs" "embedded:$1/theirs/data" "$1/theirs/mnt"
 trap "fusermount3 -u \"$1/theirs/mnt\"" EXIT
 cd "$1/theirs/mnt"
 mkdir d && echo x >d/f && mv d/f d/g && [[ $(<d/g) == x ]] && rm -r d

@@ -39,6 +39,7 @@ settle
 check "all of it on the other mount" diff -r --no-dereference q "$b/q"
 
 mkdir contend
+settle
 for mnt in "$a" "$b" "$a" "$b"; do
     "$PACT_TESTS/tokens" mkdir "$mnt/contend/{seq}" 100 &
     makers+=($!)

@@ -54,7 +54,7 @@ cd "$WORK" || exit 1
 # The kernel's headers by tar and by rsync, then out of the mount and in again, across filesystems.
 source_tree=$source_tree/linux
 mkdir "$mnt/tar"
-tar -C "$mnt/elsewhere/moved" -cf - linux | tar -C "$mnt/tar" -xf -
+tar -C "$mnt/elsewhere/moved" --format=posix -cf - linux | tar -C "$mnt/tar" -xf -
 same "$mnt/tar/linux" "after tar and back"
 rsync -a "$source_tree/" "$mnt/rsynced/"
 same "$mnt/rsynced" "after rsync"
