@@ -8,7 +8,7 @@
 #include "replica/zab/internal.h"
 
 enum {
-    BACK_MS = 1000,   /* back within this: it was there all the time */
+    BACK_MS = 500,    /* back within this: it was there all the time; after longer it was missed with good reason */
     AGAIN_MS = 30000, /* a second wrong suspicion within this is no accident */
     SOON_MS = 3000,   /* nor is one within this, of who is patient already */
     CALM_MS = 60000,  /* so long without a wrong suspicion: half the patience is enough */
