@@ -319,24 +319,6 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     handle_unref(handle);
 }
 
-/* What else the handle owed may have gone with another's commit by now. */
-static void release_now(void *arg)
-{
-    struct call *call = arg;
-    struct handle *handle = call->handle, *kept = handle_ref(handle);
-    handle_relock(handle);
-    if (handle_owes(handle) && !handle->discarded && !handle->error) {
-        begin(handle, call, NULL, -1);
-    } else {
-        fuse_req_t req = call->req;
-        pthread_mutex_unlock(&handle->lock);
-        call_free(call);
-        end_release(handle, req);
-    }
-    files_end_turn(kept->mount->files, kept->file);
-    handle_unref(kept);
-}
-
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct handle *handle = fi->fh & GHOST_FH ? NULL : handle_lock(mount_of(req), fi->fh);
@@ -347,16 +329,17 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     handle_drop(handle);
     resume_commit(handle);
-    bool owes = handle_owes(handle) && !handle->discarded && !handle->error;
-    pthread_mutex_unlock(&handle->lock);
-    if (!owes) {
-        end_release(handle, req);
+    if (handle_owes(handle) && !handle->discarded && !handle->error) {
+        struct files *files = handle->mount->files;
+        struct handle *kept = handle_ref(handle);
+        files_wait_turn(files, handle->file);
+        begin_commit(handle, req, NULL, -1, finish_release);
+        files_end_turn(files, kept->file);
+        handle_unref(kept);
         return;
     }
-    struct call *call = call_new(req, finish_release);
-    call->handle = handle;
-    call->turn = (struct turn){.file = handle->file, .arg = call};
-    files_take_turns(handle->mount->files, &call->turn, release_now);
+    pthread_mutex_unlock(&handle->lock);
+    end_release(handle, req);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

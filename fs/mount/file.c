@@ -15,8 +15,6 @@ struct files {
     pthread_cond_t released; /* a file is no longer closing, or has left the queue */
     struct file *table;
     struct file *queue; /* closing files whose commit is not submitted yet, in the order of their last FLUSH */
-    struct turn *turns; /* their RELEASEs, as they come */
-    bool taking;        /* a thread takes them */
 };
 
 struct files *files_new(void)
@@ -472,50 +470,16 @@ void files_wait_closing(struct files *files, fuse_ino_t ino)
     pthread_mutex_unlock(&files->lock);
 }
 
-/* Under the lock: a RELEASE that nothing comes before any more. */
-static struct turn *next_turn(struct files *files)
-{
-    struct turn *turn;
-    DL_FOREACH(files->turns, turn)
-    {
-        if (!turn->file->queued || turn->file == files->queue)
-            return turn;
-    }
-    return NULL;
-}
-
-/* Under the lock: until something may have changed. The first file's RELEASE does not come within TURN_WAIT_MS:
- * somebody else still holds it. */
-static void wait_turn(struct files *files)
-{
-    struct file *first = files->queue;
-    struct timespec until = after_ms(TURN_WAIT_MS);
-    int late = 0;
-    while (!late && files->queue == first && !next_turn(files))
-        late = pthread_cond_timedwait(&files->released, &files->lock, &until);
-    if (late && files->queue == first)
-        set_queued(files, first, false);
-}
-
-void files_take_turns(struct files *files, struct turn *turn, void (*go)(void *arg))
+void files_wait_turn(struct files *files, const struct file *file)
 {
     pthread_mutex_lock(&files->lock);
-    DL_APPEND(files->turns, turn);
-    pthread_cond_broadcast(&files->released);
-    bool taken = files->taking;
-    files->taking = true;
-    while (!taken && files->turns) {
-        struct turn *next = next_turn(files);
-        if (!next) {
-            wait_turn(files);
-            continue;
-        }
-        DL_DELETE(files->turns, next);
-        pthread_mutex_unlock(&files->lock);
-        go(next->arg);
-        pthread_mutex_lock(&files->lock);
+    struct timespec until = after_ms(TURN_WAIT_MS);
+    while (file->queued && files->queue != file) {
+        struct file *first = files->queue;
+        bool late = pthread_cond_timedwait(&files->released, &files->lock, &until);
+        if (late && files->queue == first)
+            set_queued(files, first, false);
     }
-    files->taking = taken;
     pthread_mutex_unlock(&files->lock);
 }
 
@@ -523,5 +487,6 @@ void files_end_turn(struct files *files, struct file *file)
 {
     pthread_mutex_lock(&files->lock);
     set_queued(files, file, false);
+    pthread_cond_broadcast(&files->released);
     pthread_mutex_unlock(&files->lock);
 }

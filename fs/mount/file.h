@@ -104,19 +104,10 @@ void files_set_closing(struct files *files, struct file *file, bool closing);
 /* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,
  * and nobody waits again. */
 void files_wait_closing(struct files *files, fuse_ino_t ino);
-/* A RELEASE whose commit is to be submitted. */
-struct turn {
-    struct file *file;
-    void *arg; /* for `go` */
-    struct turn *prev, *next;
-};
-
-/* Has `go` called for a RELEASE when what was closed before its file is submitted: the kernel sends them in the order
- * of close(), but the threads that take them overtake each other, and what they commit would appear in another order
- * than it was made. One thread stays and calls it for all, the others return at once, lest all wait for a RELEASE that
- * none is left to read. It waits for each file's for TURN_WAIT_MS at most: somebody else may hold it open.
- * files_end_turn, in `go`: it is submitted. */
-void files_take_turns(struct files *files, struct turn *turn, void (*go)(void *arg));
+/* Waits, at most TURN_WAIT_MS, until what was closed before this file has submitted its commit: the kernel sends
+ * RELEASE in the order of close(), but the threads that take them overtake each other, and what they commit would
+ * appear in another order than it was made. files_end_turn: this one's is submitted. */
+void files_wait_turn(struct files *files, const struct file *file);
 void files_end_turn(struct files *files, struct file *file);
 
 #endif
