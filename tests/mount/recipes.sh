@@ -1,35 +1,9 @@
 #!/bin/bash
 # Every recipe of examples/ does what its first lines say, among processes on three mounts, and what a process that was
 # killed held or was is free or gone at once.
-# All of it in a process namespace: a recipe that is killed may leave an inotifywait behind until its next event.
-if [[ -z ${RECIPES_INSIDE:-} ]]; then
-    RECIPES_INSIDE=1 exec unshare --mount --pid --fork --kill-child --mount-proc "$0"
-fi
-# shellcheck source=tests/mount/lib.sh
-. "$(dirname "$0")/lib.sh"
-recipes=$(cd "$(dirname "$0")/../../examples" && pwd)
-start_pactd
-mounts=()
-for i in 0 1 2; do
-    mounts+=("$WORK/m$i")
-    start_mount "$WORK/m$i"
-done
-a=${mounts[0]} b=${mounts[1]} c=${mounts[2]}
+# shellcheck source=tests/mount/recipes.common
+. "$(dirname "$0")/recipes.common"
 
-# A recipe, to be put into the background, on mount I; @ in the arguments stands for the mount's root.
-on() { # I RECIPE ARGUMENT...
-    local recipe=$2 mount=${mounts[$1]}
-    shift 2
-    exec "$recipes/$recipe" "${@//@/$mount}"
-}
-lines() { [[ $(wc -l <"$1" 2>/dev/null) == "$2" ]]; }
-holds() { [[ $(<"$1") == "$2" ]]; } 2>/dev/null
-holders() { [[ $(find "$a/$1" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l) == "$2" ]]; }
-nobody() { [[ $(echo "$a/$1"/*) == "$a/$1/*" ]]; }
-wait_all() { # PID...: each succeeds
-    local pid
-    for pid; do wait "$pid" || return 1; done
-}
 # shellcheck disable=SC2016  # the inner shell's
 turn='echo in >>"$0"; sleep 0.02; echo out >>"$0"'
 alternate() { ! paste -d' ' - - <"$1" | grep -qvx 'in out'; }
@@ -105,7 +79,7 @@ for i in 0 1 2; do
     check "candidate $((i + 1)) is there" eventually holders leader $((i + 1))
 done
 check "one leads" eventually lines "$WORK/tokens" 1
-leads() { sync "$2" && [[ $("$recipes/leader-election" "$2/leader") == *-"$HOSTNAME-$1" ]]; }
+leads() { sync "$2" && [[ $("$recipes/leader-election" "$2/leader") == *-"$HOSTNAME-$1-"* ]]; }
 check "everybody knows who" leads "${leaders[0]}" "$c"
 kill_hard "${leaders[0]}"
 check "it is killed: the second leads" eventually lines "$WORK/tokens" 2
