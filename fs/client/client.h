@@ -35,7 +35,7 @@ struct client_events {
     /* What an entry changed, after the tree shows it and before the results of own requests in it are delivered. In
      * the client thread, without any lock held. `changes` is borrowed. Must not wait. */
     void (*changes)(void *arg, const struct changes *changes);
-    /* And after them: for what nobody should have to wait for. */
+    /* And after them, with the lock given up: for what nobody should have to wait for. In the client thread. */
     void (*told)(void *arg);
     /* The tree was replaced by a snapshot: `before` is the old tree (freed after the return), the new one is under
      * client_lock. In the client thread, no lock held. state_diff gives the difference as changes. Not called for the

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fs/pactctl/pactctl.h"
 #include "replica/pactd/embedded.h"
@@ -58,6 +59,8 @@ int command_keygen(struct tool *tool, int count, char **words)
     (void)tool;
     if (count != 2)
         return usage("keygen takes a directory");
+    if (mkdir(words[1], 0700) != 0 && errno != EEXIST)
+        return fail("%s: %s", words[1], strerror(errno));
     if (keys_generate(words[1], text, sizeof text) != ERR_OK)
         return fail("%s", text);
     printf("%s/replica.key\n%s/mount.key\n", words[1], words[1]);

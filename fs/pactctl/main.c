@@ -15,18 +15,19 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"keygen", command_keygen, "DIR", "make replica.key and mount.key"},
+    {"keygen", command_keygen, "DIR", "make replica.key and mount.key; DIR is made if missing"},
     {"status", command_status, "", "members, roles, epoch, zxids"},
     {"ls", command_ls, "[-R] [PATH]", "list children (with all below: -R)"},
     {"stat", command_stat, "PATH", "a znode's metadata"},
     {"get", command_get, "PATH", "print a znode's data"},
     {"set", command_set, "[--if-version N] PATH VALUE", "replace data (VALUE -: from standard input)"},
-    {"create", command_create, "[-d] [-s] [-e] [-t TTL] [-c] PATH [VALUE]",
+    {"create", command_create, "[-d] [-s] [-e | -t TTL | -c] PATH [VALUE]",
      "a file with VALUE, or without one a directory (-d: a directory with data); -s sequential, -e ephemeral (stays "
      "until interrupted), -t 30s TTL, -c container"},
-    {"rm", command_rm, "[-r] [--if-version N] PATH", "delete"},
+    {"rm", command_rm, "[-r | --if-version N] PATH", "delete (with all below: -r)"},
     {"txn", command_txn, "FILE", "create, set, rm and check lines of FILE (-: standard input), all or nothing"},
-    {"watch", command_watch, "[-r] [PATH]", "a line for each change of PATH and its children (all below: -r)"},
+    {"watch", command_watch, "[-r] [PATH]",
+     "a line for each change of PATH and its children (all below: -r), until PATH itself is gone"},
     {"sync", command_sync, "", "wait until all that was committed before is seen here"},
     {"sessions", command_sessions, "", "who is connected"},
     {"locks", command_locks, "", "who holds a lock, who waits for one"},
@@ -34,9 +35,13 @@ static const struct command commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
-static void complain(const char *format, va_list arguments)
+size_t usage_line;
+
+static void complain(size_t line, const char *format, va_list arguments)
 {
     fputs("pactctl: ", stderr);
+    if (line != 0)
+        fprintf(stderr, "line %zu: ", line);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
 }
@@ -45,7 +50,7 @@ int fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    complain(format, arguments);
+    complain(0, format, arguments);
     va_end(arguments);
     return EXIT_FAILED;
 }
@@ -54,7 +59,7 @@ int usage(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    complain(format, arguments);
+    complain(usage_line, format, arguments);
     va_end(arguments);
     return EXIT_USAGE;
 }

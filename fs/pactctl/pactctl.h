@@ -23,6 +23,8 @@ struct tool {
 /* Prints "pactctl: …" to stderr and returns EXIT_FAILED or EXIT_USAGE. */
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The line of a file whose words are being looked at, which usage() names; 0: they are the call's own. */
+extern size_t usage_line;
 
 /* --- connect.c --- */
 

@@ -6,6 +6,7 @@
 #include "fs/pactctl/pactctl.h"
 
 enum { DIRECTORY_MODE = 0755, FILE_MODE = 0644 };
+#define CONTROL_NAME ".pact" /* as in fs/mount/control.h */
 
 struct where where_of(const char *path)
 {
@@ -38,6 +39,19 @@ static uint32_t name_bytes(struct where at)
     return (uint32_t)(at.path.len - start);
 }
 
+/* What no mount could have made, or could remove. */
+static int check_create(const struct op_create *op, const char *path)
+{
+    const struct lifetime *lifetime = &op->lifetime;
+    uint32_t len = name_bytes(op->at);
+    const char *name = (const char *)op->at.path.at + op->at.path.len - len;
+    if (lifetime->ephemeral + lifetime->container + (lifetime->ttl_ms > 0) > 1)
+        return usage("create: -e, -t and -c exclude each other");
+    if (!lifetime->sequential && len == strlen(CONTROL_NAME) && memcmp(name, CONTROL_NAME, len) == 0)
+        return usage("create: %s: the name " CONTROL_NAME " is reserved", path);
+    return EXIT_DONE;
+}
+
 static int parse_create(int count, char **words, struct request *request)
 {
     struct op_create *op = &request->create;
@@ -64,7 +78,7 @@ static int parse_create(int count, char **words, struct request *request)
     op->lifetime.sequence_at = op->lifetime.sequential ? name_bytes(op->at) : 0;
     if (value)
         op->data = (struct bytes){words[optind + 1], strlen(words[optind + 1])};
-    return EXIT_DONE;
+    return check_create(op, words[optind]);
 }
 
 /* [--if-version N], then exactly `arguments` words, of which optind is the first. */
@@ -97,6 +111,9 @@ static int parse_set(int count, char **words, struct request *request, struct ed
 static int parse_rm(int count, char **words, struct request *request)
 {
     *request = (struct request){.kind = OP_DELETE};
+    for (int i = 1; i < count && strcmp(words[i], "--") != 0; i++)
+        if (strcmp(words[i], "-r") == 0) /* well-formed ones come to command_rm only: many transactions */
+            return usage("rm: -r takes a path alone: no --if-version, and not in a txn");
     int code = parse_version(count, words, 1, &request->delete.version);
     if (code == EXIT_DONE)
         request->delete.at = where_of(words[optind]);

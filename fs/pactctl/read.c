@@ -91,10 +91,11 @@ int command_ls(struct tool *tool, int count, char **words)
 static void print_time(const char *name, int64_t ns)
 {
     char text[40];
-    time_t seconds = (time_t)(ns / 1000000000);
+    const int64_t second = 1000000000, rest = (ns % second + second) % second; /* also before 1970 */
+    time_t seconds = (time_t)(ns / second - (ns % second < 0));
     struct tm tm;
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
-    printf("%-16s%s.%09lldZ\n", name, text, (long long)(ns % 1000000000));
+    printf("%-16s%s.%09lldZ\n", name, text, (long long)rest);
 }
 
 static void print_stat(const struct node_stat *s)

@@ -18,22 +18,25 @@ static int add_line(struct txn *txn, char *line, size_t number)
     char *words[LIMIT_WORDS + 1];
     int count = words_split(line, words);
     if (count < 0)
-        return usage("line %zu: an open quote, or more than %d words", number, LIMIT_WORDS);
+        return usage("an open quote, or more than %d words", LIMIT_WORDS);
     if (count == 0)
         return EXIT_DONE;
     if (txn->count == LIMIT_MULTI_OPS)
         return usage("more than %u operations", LIMIT_MULTI_OPS);
     words[count] = NULL;
     size_t at = txn->count;
-    if (parse_request(count, words, &txn->ops[at], txn->edits[at]) != EXIT_DONE)
-        return usage("line %zu is not understood", number);
+    int code = parse_request(count, words, &txn->ops[at], txn->edits[at]);
+    if (code != EXIT_DONE)
+        return code;
+    if (txn->ops[at].kind == OP_CREATE && txn->ops[at].create.lifetime.ephemeral)
+        return usage("create -e: it would be gone with this command, at once");
     txn->lines[at] = line;
     txn->line_numbers[at] = number;
     txn->count++;
     return EXIT_DONE;
 }
 
-static int read_lines(struct txn *txn, FILE *file)
+static int read_lines(struct txn *txn, FILE *file, const char *path)
 {
     size_t capacity = 0;
     char *line = NULL;
@@ -42,17 +45,17 @@ static int read_lines(struct txn *txn, FILE *file)
     for (size_t number = 1; code == EXIT_DONE && (len = getline(&line, &capacity, file)) >= 0; number++) {
         if (len > 0 && line[len - 1] == '\n')
             line[--len] = '\0';
-        if (strlen(line) != (size_t)len) {
-            code = usage("line %zu has a NUL byte", number);
-            break;
-        }
         size_t before = txn->count;
-        code = add_line(txn, line, number);
+        usage_line = number;
+        code = strlen(line) == (size_t)len ? add_line(txn, line, number) : usage("a NUL byte");
+        usage_line = 0;
         if (txn->count > before) { /* the requests borrow from it */
             line = NULL;
             capacity = 0;
         }
     }
+    if (code == EXIT_DONE && ferror(file))
+        code = fail("%s: %s", path, strerror(errno));
     free(line);
     return code;
 }
@@ -85,7 +88,7 @@ int command_txn(struct tool *tool, int count, char **words)
     if (file == NULL)
         return fail("%s: %s", words[1], strerror(errno));
     struct txn *txn = calloc(1, sizeof *txn);
-    int code = txn == NULL ? fail("no memory") : read_lines(txn, file);
+    int code = txn == NULL ? fail("no memory") : read_lines(txn, file, words[1]);
     if (code == EXIT_DONE && txn->count == 0)
         code = usage("%s has no operation", words[1]);
     if (code == EXIT_DONE)

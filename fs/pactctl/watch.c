@@ -1,9 +1,11 @@
 /* watch: a line for each change. The tree may be further on than the change that is being told, so paths come from a
  * mirror of the names that moves with the changes. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define uthash_fatal(message) abort() /* no memory */
 #include <uthash.h>
@@ -145,6 +147,10 @@ static void tell_change(struct watch *watch, uint64_t zxid, const struct change 
              path, NULL);
     if (change->kind == CHANGE_DELETE)
         forget(watch, change->id);
+    if (change->kind == CHANGE_DELETE && change->id == watch->top) {
+        watch->top = 0;
+        kill(getpid(), SIGTERM); /* what the main thread waits for */
+    }
 }
 
 static void on_changes(void *arg, const struct changes *changes)
@@ -152,7 +158,7 @@ static void on_changes(void *arg, const struct changes *changes)
     struct watch *watch = arg;
     pthread_mutex_lock(&watch->mutex);
     if (watch->begun && changes->zxid > watch->from)
-        for (size_t i = 0; i < changes->count; i++)
+        for (size_t i = 0; i < changes->count && watch->top != 0; i++)
             tell_change(watch, changes->zxid, &changes->list[i]);
     pthread_mutex_unlock(&watch->mutex);
 }
@@ -212,6 +218,8 @@ int command_watch(struct tool *tool, int count, char **words)
         wait_for_signal();
     }
     tool_close(tool); /* ends the callbacks before what they use goes */
+    if (watch.begun && watch.top == 0)
+        code = fail("%s is gone", watch.path);
     struct entry_name *entry, *next;
     HASH_ITER(hh, watch.mirror, entry, next)
     forget(&watch, entry->id);

@@ -37,6 +37,11 @@ check "id is the inode number" test "$(value d/.pact/stat id)" == "$(stat -c %i 
 settle
 check "the same on another mount" cmp d/.pact/stat "$b/d/.pact/stat"
 
+touch -d '1969-12-31T23:59:59.25Z' d/one
+check "pactctl tells a time before 1970" grep -qx 'mtime  *1969-12-31T23:59:59.250000000Z' <(ctl stat /d/one)
+touch -d 1600-01-01 d/one
+check "and the first there is" grep -qx 'mtime  *1677-09-21T00:12:44.000000000Z' <(ctl stat /d/one)
+
 echo "# data"
 check "empty at first" test ! -s d/.pact/data
 echo 'a directory with data' >d/.pact/data
@@ -54,6 +59,14 @@ check "cp" cmp "$WORK/blob" d/.pact/data
 truncate -s 10 d/.pact/data
 check "truncate" test "$(stat -c %s d/.pact/data)" == 10
 check "over 1 MiB" answers EFBIG write d/.pact/data $(((1 << 20) + 1))
+check "truncate(2)" answers OK truncate d/.pact/data 5
+check "cuts it" test "$(stat -c %s d/.pact/data)" == 5
+check "and is a version" test "$(value d/.pact/stat version)" == 5
+settle
+check "on another mount" cmp <(head -c 5 "$WORK/blob") "$b/d/.pact/data"
+check "and makes it longer" answers OK truncate d/.pact/data 8
+check "with zeros" cmp <(head -c 5 "$WORK/blob" && head -c 3 /dev/zero) d/.pact/data
+check "over 1 MiB" answers EFBIG truncate d/.pact/data $(((1 << 20) + 1))
 check "the children are untouched" test "$(names d)" == "one two "
 
 echo "# quota"
@@ -84,8 +97,20 @@ for text in 'bytes' 'bytes x' 'bytes 1 bytes 2' 'nodes -1' 'nodes 99999999999999
     (echo "$text" >d/.pact/quota) 2>/dev/null && fail "the quota '$text' is not refused at write"
 done
 check "malformed ones change nothing" test "$(tr '\n' ' ' <d/.pact/quota)" == "bytes 5000 nodes 5 "
-echo 'bytes 0' >d/.pact/quota
+check "truncate(2) to what is no quota" answers EINVAL truncate d/.pact/quota 3
+check "changes nothing" test "$(tr '\n' ' ' <d/.pact/quota)" == "bytes 5000 nodes 5 "
+check "truncate(2) to less of one" answers OK truncate d/.pact/quota 10
+check "leaves that" test "$(tr '\n' ' ' <d/.pact/quota)" == "bytes 5000 nodes 0 "
+check "truncate(2) to nothing" answers OK truncate d/.pact/quota 0
+check "lifts it" test "$(tr '\n' ' ' <d/.pact/quota)" == "bytes 0 nodes 0 "
+check "to more than it can be" answers EINVAL truncate d/.pact/quota 5000
+echo 'bytes 5000 nodes 5' >d/.pact/quota
+: >d/.pact/quota
+check "as the shell does" test "$(tr '\n' ' ' <d/.pact/quota)" == "bytes 0 nodes 0 "
 check "lifted" answers OK mkdir d/6
+echo '{ttl=1h}' >d/.pact/children
+check "truncate(2) of a policy" answers OK truncate d/.pact/children 0
+check "removes it" test ! -s d/.pact/children
 
 echo "# what is refused"
 check "creating in it" answers EPERM creat d/.pact/x
@@ -100,6 +125,7 @@ check "rename of it" answers EPERM rename d/.pact d/x
 check "a symlink" answers EPERM symlink x d/.pact/x
 check "chmod" answers EPERM chmod d/.pact/children
 check "writing what can only be read" answers EACCES openw d/.pact/stat
+check "truncate(2) of it" answers EACCES truncate d/.pact/stat 0
 check "xattrs" answers EPERM setxattr d/.pact/data user.x
 
 echo "# session and ensemble"
@@ -115,6 +141,7 @@ as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$PACT_TESTS/op
 check "a private directory's" test "$(as_nobody open "$a/d/.pact/stat")" == EACCES
 chmod 755 d
 check "data of another's directory" test "$(as_nobody openw "$a/d/.pact/data")" == EACCES
+check "to be cut" test "$(as_nobody truncate "$a/d/.pact/data" 0)" == EACCES
 check "its policy" test "$(as_nobody openw "$a/d/.pact/children")" == EACCES
 check "its quota" test "$(as_nobody openw "$a/d/.pact/quota")" == EACCES
 check "its stat can be read" test "$(as_nobody open "$a/d/.pact/stat")" == OK

@@ -53,6 +53,19 @@ exits 1 "/: in use" ctl rm /
 exits 1 "/app/name/x: not a directory" ctl create /app/name/x
 exits 2 "create: bad option or value" ctl create -t 0s /t
 exits 2 "create: bad option or value" ctl create -t 5parsecs /t
+exits 2 "create: -e, -t and -c exclude each other" ctl create -e -c /t
+exits 2 "create: -e, -t and -c exclude each other" ctl create -t 1h -c /t
+exits 2 "create: -e, -t and -c exclude each other" ctl create -e -t 1h /t
+exits 2 "create: /app/.pact/: the name .pact is reserved" ctl create /app/.pact/
+exits 2 "create: .pact: the name .pact is reserved" ctl create .pact x
+gives "others like it are not" $'/app/.pact0000000002\n/app/.pacts' bash -c '"$@" -s /app/.pact && "$@" /app/.pacts' - \
+    "$PACT_BIN/pactctl" -s "$SERVERS" create
+check "rm of them" ctl txn - < <(printf 'rm /app/.pact0000000002\nrm /app/.pacts\n')
+exits 2 "rm: -r takes a path alone" ctl rm -r --if-version 5 /app
+exits 2 "rm: -r takes a path alone" ctl rm --if-version 5 -r /app
+exits 2 "rm: -r takes a path alone" ctl rm -r /app /app/d
+exits 2 "rm: bad option or value" ctl rm -x /app
+gives "and nothing was removed" $'d\njob-0000000000\njob-0000000001\nname' ctl ls /app
 exits 2 "set: bad option or value" ctl set --if-version -3 /app/name x
 exits 2 "set takes a path and a value" ctl set /app/name
 exits 2 "no command frobnicate" ctl frobnicate
@@ -75,7 +88,29 @@ printf 'create /app/u x\nrm /nope\n' >"$WORK/txn"
 exits 1 "line 2: no such znode; nothing was done" ctl txn "$WORK/txn"
 exits 1 "/app/u: no such znode" ctl get /app/u
 printf 'create "/app/v\n' >"$WORK/txn"
-check "txn: an open quote" not ctl txn "$WORK/txn"
+exits 2 "line 1: an open quote" ctl txn "$WORK/txn"
+# exits_txn STATUS LINE TEXT: a transaction of this text
+exits_txn() { printf '%b' "$3" >"$WORK/txn" && exits "$1" "$2" ctl txn "$WORK/txn"; }
+exits_txn 2 "line 2: create -e: it would be gone with this command" 'create /app/u x\ncreate -e /app/v\n'
+exits_txn 2 "line 1: create: /.pact: the name .pact is reserved" 'create /.pact\n'
+exits_txn 2 "line 1: create: -e, -t and -c exclude each other" 'create -ct1h /app/u\n'
+exits_txn 2 "line 3: rm: -r takes a path alone" '\n\nrm -r /app\n'
+exits_txn 2 "line 1: set takes a path and a value" 'set /app/name\n'
+exits_txn 2 "line 1: frobnicate is none of create, set, rm, check" 'frobnicate\n'
+exits_txn 2 "line 2: a NUL byte" 'create /app/u x\ncreate /app/v\0w\n'
+exits_txn 2 "has no operation" '# nothing\n'
+exits 1 "/app/u: no such znode" ctl get /app/u
+exits 1 "$WORK: Is a directory" ctl txn "$WORK"
+exits 1 "-: Is a directory" bash -c '"$@" <.' - "$PACT_BIN/pactctl" -s "$SERVERS" txn -
+exits 1 "$WORK/nowhere: No such file or directory" ctl txn "$WORK/nowhere"
+
+# --- keygen ---
+
+gives "keygen makes its directory" "$WORK/keys/replica.key"$'\n'"$WORK/keys/mount.key" ctl keygen "$WORK/keys"
+check "for its owner alone" test "$(stat -c %a "$WORK/keys")" = 700
+exits 1 "File exists" ctl keygen "$WORK/keys"
+exits 1 "$WORK/no/parent: No such file or directory" ctl keygen "$WORK/no/parent"
+exits 1 "$WORK/large" ctl keygen "$WORK/large"
 
 # --- sessions, ephemerals, TTL ---
 
@@ -121,8 +156,29 @@ gives "every change, in order, and no other" \
     cat "$WORK/events"
 check "without -r: children only, as JSON" eventually grep -q '"event":"created","path":"/app/last"' "$WORK/events.json"
 check "  not what is below them" not grep -q '/app/w/f' "$WORK/events.json"
-kill "$watch" "$watch_json"
-wait "$watch" "$watch_json"
+kill "$watch"
+check "a signal ends it with status 0" wait "$watch"
+kill "$watch_json"
+wait "$watch_json"
+
+# watch_ends NAME PATH COMMAND...: that of PATH, by COMMAND, with the line that it is gone behind what it tells
+watch_ends() {
+    local name=$1 path=$2 watch ended=0
+    shift 2
+    timeout 60 "$PACT_BIN/pactctl" -s "$SERVERS" watch "$path" >"$WORK/events" 2>"$WORK/watching" &
+    watch=$!
+    eventually grep -q "watching $path" "$WORK/watching"
+    "$@" >/dev/null
+    wait "$watch" || ended=$?
+    check "watch ends when $name: status 1 (is $ended)" test "$ended" = 1
+    gives "  and says so" "watching $path"$'\n'"pactctl: $path is gone" cat "$WORK/watching"
+    gives "  after the last change" "deleted $path" tail -1 "$WORK/events"
+}
+ctl create /app/g >/dev/null
+watch_ends "its directory goes" /app/g ctl rm /app/g
+ctl create /app/g x >/dev/null
+printf 'rm /app/g\ncreate /app/g y\ncreate /app/h\n' >"$WORK/txn"
+watch_ends "another takes its place" /app/g ctl txn "$WORK/txn"
 
 # --- status, digest, JSON ---
 
