@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "replica/main/options.h"
 
@@ -54,6 +55,39 @@ static bool parse_member(char *part, struct member *member)
     return true;
 }
 
+/* A port that two listeners would need; 0: none. A port 0 is one that is free, and no clash. */
+static uint16_t shared_port(const struct member *a, const struct member *b)
+{
+    if (strcasecmp(a->host, b->host) != 0)
+        return 0;
+    if (a->peer_port == b->peer_port || a->peer_port == b->client_port)
+        return a->peer_port;
+    return a->client_port == b->peer_port || a->client_port == b->client_port ? a->client_port : 0;
+}
+
+/* Whether the last of `count` members can be one beside the others. */
+static int check_last(const struct member *members, size_t count, char *text, size_t text_len)
+{
+    const struct member *last = &members[count - 1];
+    uint16_t port = last->peer_port;
+    if (port != 0 && port == last->client_port) {
+        snprintf(text, text_len, "member %u has port %u for its peers and for its clients", last->id, port);
+        return ERR_INVALID;
+    }
+    for (const struct member *other = members; other < last; other++) {
+        if (other->id == last->id) {
+            snprintf(text, text_len, "member %u is there twice", last->id);
+            return ERR_INVALID;
+        }
+        port = shared_port(other, last);
+        if (port != 0) {
+            snprintf(text, text_len, "members %u and %u are both at %s:%u", other->id, last->id, last->host, port);
+            return ERR_INVALID;
+        }
+    }
+    return ERR_OK;
+}
+
 int ensemble_parse(const char *spec, struct member *members, size_t *count, char *text, size_t text_len)
 {
     *count = 0;
@@ -70,12 +104,9 @@ int ensemble_parse(const char *spec, struct member *members, size_t *count, char
             snprintf(text, text_len, "not ID=HOST:PEERPORT:CLIENTPORT: %.*s", (int)(len < 100 ? len : 100), at);
             return ERR_INVALID;
         }
-        for (size_t i = 0; i < *count; i++)
-            if (members[i].id == member->id) {
-                snprintf(text, text_len, "member %u is there twice", member->id);
-                return ERR_INVALID;
-            }
-        ++*count;
+        int code = check_last(members, ++*count, text, text_len);
+        if (code != ERR_OK)
+            return code;
         at += len;
         if (*at == '\0')
             return ERR_OK;

@@ -1,5 +1,6 @@
 #include "replica/main/options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <ini.h>
 #include <stdarg.h>
@@ -116,12 +117,23 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
     return *field != NULL;
 }
 
+/* What ini_parse_file returns: a line's number, or 0. A directory can be opened, and fails when it is read. */
+static int parse_config(const char *path, struct config *config)
+{
+    FILE *file = fopen(path, "r");
+    if (!file)
+        usage_error("--config: %s: %s", path, strerror(errno));
+    int line = ini_parse_file(file, on_setting, config);
+    if (ferror(file))
+        usage_error("--config: %s: %s", path, strerror(errno));
+    fclose(file);
+    return line;
+}
+
 static void read_config(struct raw *raw)
 {
     struct config config = {0};
-    int line = ini_parse(raw->config, on_setting, &config);
-    if (line < 0)
-        usage_error("%s cannot be read", raw->config);
+    int line = parse_config(raw->config, &config);
     if (line > 0 && *config.unknown)
         usage_error("%s, line %d: unknown or repeated: %s", raw->config, line, config.unknown);
     if (line > 0)

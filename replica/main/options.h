@@ -28,7 +28,8 @@ struct options {
  * if something is wrong. */
 void options_read(int argc, char **argv, struct options *options);
 
-/* ID=HOST:PEERPORT:CLIENTPORT[,…] → 1 to ENSEMBLE_MAX members with different ids. ERR_OK, or ERR_INVALID and text. */
+/* ID=HOST:PEERPORT:CLIENTPORT[,…] → 1 to ENSEMBLE_MAX members with different ids and ports. ERR_OK, or ERR_INVALID and
+ * text. */
 int ensemble_parse(const char *spec, struct member *members, size_t *count, char *text, size_t text_len);
 /* A decimal number from low to high and nothing else. */
 bool number_parse(const char *spec, uint32_t low, uint32_t high, uint32_t *number);

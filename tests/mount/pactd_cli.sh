@@ -10,7 +10,7 @@ one=1=127.0.0.1:0:0
 refuses() {
     local wanted=$1 pattern=$2 status=0
     shift 2
-    "$pactd" "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
+    timeout 60 "$pactd" "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
     cat "$WORK/out" >>"$WORK/err"
     check "pactd $*: exit status $wanted (is $status), one line: $(head -1 "$WORK/err")" \
         test "$status $(wc -l <"$WORK/err") $(grep -cE -- "$pattern" "$WORK/err")" = "$wanted 1 1"
@@ -38,6 +38,13 @@ refuses 2 'must have 1, 3, 5 or 7 members' --id 1 --data "$DATA" --ensemble $one
 refuses 2 'not a number from' --id 1 --data "$DATA" --ensemble $one --state-version 9
 refuses 2 '--silence: not a number of milliseconds from 50' --id 1 --data "$DATA" --ensemble $one --silence 20
 refuses 2 'there twice' --id 1 --data "$DATA" --ensemble $one,$one
+three() { printf '1=h:1:2,2=%s,3=h:5:6' "$1"; }
+for ports in 3:1 3:2 1:3 2:3 2:1 1:2; do
+    refuses 2 'members 1 and 2 are both at H:[12]$' --id 1 --data "$DATA" --ensemble "$(three "H:$ports")"
+done
+refuses 2 'members 2 and 3 are both at h:6' --id 1 --data "$DATA" --ensemble "$(three h:6:4)"
+refuses 2 'member 2 has port 7 for its peers and for its clients' --id 1 --data "$DATA" --ensemble "$(three h:7:7)"
+refuses 2 'not a loopback address' --id 1 --data "$DATA" --ensemble "$(three i:1:2)" # and so no clash
 for spec in '' 1 1= 1=host 1=host:1 1=host:1:x 1=host:1:65536 1=:1:2 0=host:1:2 1=::1:1:2 '1=[::1:1:2' "$one," ",$one"; do
     refuses 2 'not ID=HOST:PEERPORT:CLIENTPORT' --id 1 --data "$DATA" --ensemble "$spec"
 done
@@ -78,7 +85,9 @@ printf 'id = 1\nthis is no setting\n' >"$WORK/bad.conf"
 refuses 2 'bad.conf, line 2' --config "$WORK/bad.conf"
 printf 'id = nine\ndata = /x\n' >"$WORK/bad.conf"
 refuses 2 '--id: not a number' --config "$WORK/bad.conf"
-refuses 2 'nowhere.conf' --config "$WORK/nowhere.conf"
+refuses 2 'nowhere.conf: No such file' --config "$WORK/nowhere.conf"
+refuses 2 '--config: .*: Is a directory' --config "$WORK"
+refuses 2 '--config: .*: Is a directory' --id 1 --data "$DATA" --ensemble $one --config "$WORK"
 
 # --- running and ending ---
 
