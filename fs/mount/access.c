@@ -30,19 +30,23 @@ int access_check(fuse_req_t req, const struct node_stat *stat, int mask)
     return mount_of(req)->kernel_permissions ? ERR_OK : access_allowed(req, stat, mask);
 }
 
-int access_check_owner(fuse_req_t req, const struct node_stat *stat)
+static bool owns(fuse_req_t req, const struct node_stat *stat)
 {
     uid_t uid = fuse_req_ctx(req)->uid;
-    bool allowed = mount_of(req)->kernel_permissions || uid == 0 || uid == stat->uid;
-    return allowed ? ERR_OK : ERR_NOT_PERMITTED;
+    return uid == 0 || uid == stat->uid;
 }
 
-int access_check_remove(fuse_req_t req, const struct node_stat *parent, const struct node_stat *child)
+int access_check_owner(fuse_req_t req, const struct node_stat *stat)
 {
-    int code = access_check(req, parent, W_OK | X_OK);
-    if (code || !(parent->mode & S_ISVTX) || !access_check_owner(req, parent))
+    return mount_of(req)->kernel_permissions || owns(req, stat) ? ERR_OK : ERR_NOT_PERMITTED;
+}
+
+int access_allowed_remove(fuse_req_t req, const struct node_stat *parent, const struct node_stat *child)
+{
+    int code = access_allowed(req, parent, W_OK | X_OK);
+    if (code || !(parent->mode & S_ISVTX))
         return code;
-    return access_check_owner(req, child);
+    return owns(req, parent) || owns(req, child) ? ERR_OK : ERR_NOT_PERMITTED;
 }
 
 int access_of_flags(int flags)

@@ -9,13 +9,13 @@
 
 /* Whether the caller may access a znode so (R_OK, W_OK, X_OK). ERR_OK or ERR_ACCESS. */
 int access_allowed(fuse_req_t req, const struct node_stat *stat, int mask);
+/* Whether the caller may take a name out of a directory: ERR_OK, ERR_ACCESS, or by its sticky bit ERR_NOT_PERMITTED. */
+int access_allowed_remove(fuse_req_t req, const struct node_stat *parent, const struct node_stat *child);
 
-/* The same, but always ERR_OK where the kernel checks (mount.kernel_permissions). */
+/* As access_allowed, but always ERR_OK where the kernel checks (mount.kernel_permissions). */
 int access_check(fuse_req_t req, const struct node_stat *stat, int mask);
 /* Whether the caller may change mode, owner or times: it is the owner or root. ERR_OK or ERR_NOT_PERMITTED. */
 int access_check_owner(fuse_req_t req, const struct node_stat *stat);
-/* Whether the caller may take a name out of a directory, the sticky bit included. */
-int access_check_remove(fuse_req_t req, const struct node_stat *parent, const struct node_stat *child);
 
 /* The mask an open asks for. */
 int access_of_flags(int flags);

@@ -3,6 +3,7 @@
 #ifndef PACT_CALL_H
 #define PACT_CALL_H
 
+#include "fs/mount/file.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/owner.h"
 
@@ -25,6 +26,7 @@ struct call {
     int finish_value;
     struct owning owning; /* of a create: the process that the new znode hangs on */
     bool was_unborn;
+    struct turn turn;        /* of a RELEASE */
     bool answered;           /* finish has been called */
     struct op_lock lock;     /* F_GETLK */
     struct op_unlock unlock; /* to be done after a commit */

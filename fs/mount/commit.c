@@ -1,6 +1,7 @@
 #include "fs/mount/commit.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -44,6 +45,8 @@ static int end_commit(struct call *call, const struct result *result)
     bool appended = call->finish_value >= 0;
     int code = result->code;
     handle_relock(handle);
+    if (code == ERR_NO_NODE && files_lost(mount->files, handle->file))
+        code = ERR_SESSION_EXPIRED;
     if (code == ERR_NO_NODE) { /* removed just before: it lives on for those who have it open */
         files_set_last(mount->files, handle->file, handle->version);
         code = ERR_OK;
@@ -85,17 +88,91 @@ static void finish_unlock(struct call *call, const struct result *result)
     locks_unlock(call->mount->locks, &call->unlock, call->req, code);
 }
 
+/* --- an unborn file that goes without commit --- */
+
+/* Who else writes to it gives birth to it now. False: nobody does, nor can before its removal has ended. */
+static bool pass_on(const struct handle *handle)
+{
+    struct files *files = handle->mount->files;
+    struct handle *heir = NULL;
+    bool takes = false;
+    for (uint64_t fh = 0; !takes && (heir = files_heir(files, handle, fh)); handle_unlock(heir)) {
+        fh = heir->fh;
+        handle_relock(heir);
+        takes = !heir->ended && !heir->discarded && !heir->error;
+        if (!takes)
+            continue;
+        heir->unborn = true;
+        if (!heir->session)
+            heir->session = atomic_load(&heir->mount->own_session);
+        handle_mark(heir, ESTATE_UNBORN, true);
+    }
+    return takes;
+}
+
+struct abandoned {
+    struct handle *handle;
+    fuse_req_t req; /* NULL: nobody waits */
+};
+
+static void reply_released(struct handle *handle, fuse_req_t req)
+{
+    handle_unref(handle);
+    if (req)
+        reply_code(req, ERR_OK);
+}
+
+static void finish_abandon(void *arg, const struct result *result)
+{
+    struct abandoned abandoned = *(struct abandoned *)arg;
+    (void)result; /* another host may have given birth to it just before */
+    free(arg);
+    files_end_doom(abandoned.handle->mount->files, abandoned.handle->file);
+    reply_released(abandoned.handle, abandoned.req);
+}
+
+/* Takes over a handle's lock and count, and replies if there is a request. An unborn file that nobody else writes to
+ * is removed; here, or elsewhere: then it is the other host's by now. */
+static void abandon(struct handle *handle, fuse_req_t req)
+{
+    struct mount *mount = handle->mount;
+    struct node_stat stat;
+    bool unborn = handle->unborn && !mount_stat(mount, handle->id, &stat) &&
+                  stat.unborn_of == atomic_load(&mount->own_session) && stat.unborn_of;
+    handle->unborn = false;
+    pthread_mutex_unlock(&handle->lock);
+    if (!unborn || pass_on(handle)) {
+        files_set_closing(mount->files, handle->file, false);
+        reply_released(handle, req);
+        return;
+    }
+    struct abandoned *abandoned = malloc(sizeof *abandoned);
+    assert(abandoned);
+    *abandoned = (struct abandoned){handle, req};
+    struct request request = {
+        .kind = OP_DELETE,
+        .delete = {.at = {.id = handle->id},
+                   .type = DELETE_NOT_DIRECTORY,
+                   .version = NO_VERSION_CHECK,
+                   .expect_id = handle->id,
+                   .expect_zxid = stat.change_zxid},
+    };
+    client_submit(mount->client, &request, finish_abandon, abandoned);
+}
+
+void commit_abandon(struct handle *handle)
+{
+    abandon(handle, NULL);
+}
+
 /* Takes a released handle apart; nobody else has its fh any more. */
 static void end_release(struct handle *handle, fuse_req_t req)
 {
     struct mount *mount = handle->mount;
     locks_release(mount->locks, handle);
     handle_relock(handle);
-    if (handle->discarded || handle->error)
-        commit_abandon(handle);
-    files_set_closing(mount->files, handle->file, false);
-    handle_unlock(handle);
-    reply_code(req, ERR_OK);
+    handle->ended = true;
+    abandon(handle, req);
 }
 
 static void finish_release(struct call *call, const struct result *result)
@@ -133,7 +210,8 @@ static int refusal(const struct handle *handle)
     if (handle->error)
         return handle->error;
     bool fenced = handle->staged.tgid && fence_holds(handle->mount, handle->staged.tgid);
-    return fenced || handle_lost(handle) ? ERR_SESSION_EXPIRED : ERR_OK;
+    bool lost = handle_lost(handle) || files_lost(handle->mount->files, handle->file);
+    return fenced || lost ? ERR_SESSION_EXPIRED : ERR_OK;
 }
 
 /* What goes with the data: the times that were given while it was staged, bits that a write takes away. `changes`: the
@@ -173,8 +251,8 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
     size_t count = 0;
     assert(edits);
     bool made_empty = handle->unborn && !handle->written; /* with O_TRUNC or without: it is empty already */
-    /* Who made the file began with nothing: another's content is not what it writes on. */
-    bool anew = handle->unborn && handle->written && files_outrun(handle->mount->files, handle);
+    /* Who made the file began with nothing: what another process or host has put there since it does not write on. */
+    bool anew = handle->unborn && handle->written && !files_joined(handle->mount->files, handle);
     if (files_take_emptied(handle->mount->files, handle->ino, handle) || anew)
         edits[count++] = (struct edit){.kind = EDIT_TRUNCATE};
     if (handle->stage.open && !made_empty)
@@ -253,6 +331,22 @@ void commit_then_unlock(struct handle *handle, fuse_req_t req, const struct op_u
     begin(handle, call, NULL, -1);
 }
 
+/* The kernel takes ESTALE for names that it does not know right, and sends the call again. */
+static void finish_publish(struct call *call, const struct result *result)
+{
+    int code = end_commit(call, result);
+    handle_unref(call->handle);
+    if (code)
+        reply_code(call->req, code);
+    else
+        fuse_reply_err(call->req, ESTALE);
+}
+
+void commit_publish(struct handle *handle, fuse_req_t req)
+{
+    begin_commit(handle, req, NULL, -1, finish_publish);
+}
+
 void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t len)
 {
     struct data *base = handle_base(handle);
@@ -319,6 +413,24 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     handle_unref(handle);
 }
 
+/* What else the handle owed may have gone with another's commit by now. */
+static void release_now(void *arg)
+{
+    struct call *call = arg;
+    struct handle *handle = call->handle, *kept = handle_ref(handle);
+    handle_relock(handle);
+    if (handle_owes(handle) && !handle->discarded && !handle->error) {
+        begin(handle, call, NULL, -1);
+    } else {
+        fuse_req_t req = call->req;
+        pthread_mutex_unlock(&handle->lock);
+        call_free(call);
+        end_release(handle, req);
+    }
+    files_end_turn(kept->mount->files, kept->file);
+    handle_unref(kept);
+}
+
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct handle *handle = fi->fh & GHOST_FH ? NULL : handle_lock(mount_of(req), fi->fh);
@@ -329,17 +441,16 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     handle_drop(handle);
     resume_commit(handle);
-    if (handle_owes(handle) && !handle->discarded && !handle->error) {
-        struct files *files = handle->mount->files;
-        struct handle *kept = handle_ref(handle);
-        files_wait_turn(files, handle->file);
-        begin_commit(handle, req, NULL, -1, finish_release);
-        files_end_turn(files, kept->file);
-        handle_unref(kept);
+    bool owes = handle_owes(handle) && !handle->discarded && !handle->error;
+    pthread_mutex_unlock(&handle->lock);
+    if (!owes) {
+        end_release(handle, req);
         return;
     }
-    pthread_mutex_unlock(&handle->lock);
-    end_release(handle, req);
+    struct call *call = call_new(req, finish_release);
+    call->handle = handle;
+    call->turn = (struct turn){.file = handle->file, .arg = call};
+    files_take_turns(handle->mount->files, &call->turn, release_now);
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -368,28 +479,4 @@ void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
     (void)datasync;
     (void)fi;
     call_sync(call_new(req, call_reply_code));
-}
-
-static void ignore(void *arg, const struct result *result)
-{
-    (void)arg;
-    (void)result;
-}
-
-void commit_abandon(struct handle *handle)
-{
-    struct mount *mount = handle->mount;
-    struct node_stat stat;
-    if (!handle->unborn || mount_stat(mount, handle->id, &stat) || !stat.unborn_of)
-        return;
-    handle->unborn = false;
-    struct request request = {
-        .kind = OP_DELETE,
-        .delete = {.at = {.id = handle->id},
-                   .type = DELETE_NOT_DIRECTORY,
-                   .version = NO_VERSION_CHECK,
-                   .expect_id = handle->id,
-                   .expect_zxid = stat.change_zxid},
-    };
-    client_submit(mount->client, &request, ignore, NULL);
 }

@@ -20,11 +20,16 @@
  * and count; replies when it is committed. */
 void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t len);
 
+/* What is written so far of an unborn file, and its birth. Replies ESTALE when it is done: the call is to be sent
+ * again. Takes over the handle's lock and count. */
+void commit_publish(struct handle *handle, fuse_req_t req);
+
 /* An unlock, replied to when it is done, after a commit of what was written: in this order others see it. Takes over
  * the handle's lock and count. */
 void commit_then_unlock(struct handle *handle, fuse_req_t req, const struct op_unlock *op);
 
-/* A handle that goes without commit, locked: an unborn file that nobody else has open goes with it. */
+/* A handle that goes without commit: an unborn file that nobody else writes to goes with it. Takes over the handle's
+ * lock and count. */
 void commit_abandon(struct handle *handle);
 
 #endif

@@ -197,8 +197,9 @@ static void finish_create(struct call *call, const struct result *result)
         code = open_made(call, result);
     }
     if (code) {
-        /* A symlink came there since the kernel looked: it looks again, and follows it. */
-        if (code == ERR_EXISTS && !(call->fi.flags & O_EXCL))
+        /* A symlink came there since the kernel looked, which it is to follow; or what was found is going. */
+        bool again = result->code ? code == ERR_EXISTS && !(call->fi.flags & O_EXCL) : code == ERR_NO_NODE;
+        if (again)
             fuse_reply_err(call->req, ESTALE);
         else
             reply_code(call->req, code);

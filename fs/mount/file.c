@@ -15,6 +15,8 @@ struct files {
     pthread_cond_t released; /* a file is no longer closing, or has left the queue */
     struct file *table;
     struct file *queue; /* closing files whose commit is not submitted yet, in the order of their last FLUSH */
+    struct turn *turns; /* their RELEASEs, as they come */
+    bool taking;        /* a thread takes them */
 };
 
 struct files *files_new(void)
@@ -95,11 +97,66 @@ struct file *files_open(struct files *files, fuse_ino_t ino, uint64_t id, struct
     return file;
 }
 
-void files_add_writer(struct files *files, struct handle *handle)
+bool files_add_writer(struct files *files, struct handle *handle)
 {
     pthread_mutex_lock(&files->lock);
-    DL_APPEND2(handle->file->writers, handle, staged.writer_prev, staged.writer_next);
-    handle->staged.writes = true;
+    bool may = !handle->file->doomed;
+    if (may)
+        DL_APPEND2(handle->file->writers, handle, staged.writer_prev, staged.writer_next);
+    handle->staged.writes = may;
+    pthread_mutex_unlock(&files->lock);
+    return may;
+}
+
+/* Under the lock: the writer of the lowest fh above this one; NULL: there is none. */
+static struct handle *lowest_writer(const struct file *file, const struct handle *than, uint64_t fh)
+{
+    struct handle *writer, *lowest = NULL;
+    DL_FOREACH2(file->writers, writer, staged.writer_next)
+    {
+        if (writer != than && writer->fh > fh && (!lowest || writer->fh < lowest->fh))
+            lowest = writer;
+    }
+    return lowest;
+}
+
+/* The same, counted: one that has no count any more is about to be freed. */
+static struct handle *next_writer(const struct file *file, const struct handle *than, uint64_t fh)
+{
+    struct handle *writer = lowest_writer(file, than, fh);
+    while (writer && !handle_try_ref(writer))
+        writer = lowest_writer(file, than, writer->fh);
+    return writer;
+}
+
+struct handle *files_next_writer(struct files *files, fuse_ino_t ino, uint64_t fh)
+{
+    pthread_mutex_lock(&files->lock);
+    const struct file *file = find(files, ino);
+    struct handle *writer = file ? next_writer(file, NULL, fh) : NULL;
+    pthread_mutex_unlock(&files->lock);
+    return writer;
+}
+
+struct handle *files_heir(struct files *files, const struct handle *handle, uint64_t fh)
+{
+    struct file *file = handle->file;
+    pthread_mutex_lock(&files->lock);
+    struct handle *heir = next_writer(file, handle, fh);
+    if (!heir) {
+        set_closing(files, file, true);
+        set_queued(files, file, false);
+        file->doomed = true;
+    }
+    pthread_mutex_unlock(&files->lock);
+    return heir;
+}
+
+void files_end_doom(struct files *files, struct file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    file->doomed = false;
+    set_closing(files, file, false);
     pthread_mutex_unlock(&files->lock);
 }
 
@@ -145,12 +202,14 @@ bool files_is_open(struct files *files, fuse_ino_t ino)
 /* --- following the tree --- */
 
 /* Takes over a newer version; `there` false: the znode is gone. */
-static void follow(struct files *files, fuse_ino_t ino, bool there, struct data *data)
+static void follow(struct files *files, fuse_ino_t ino, bool there, struct data *data, bool lost)
 {
     pthread_mutex_lock(&files->lock);
     struct file *file = find(files, ino);
     if (file && !there)
         file->removed = true;
+    if (file && !there)
+        file->lost |= lost;
     if (file && there) {
         data_unref(file->last);
         file->last = data_ref(data);
@@ -158,7 +217,7 @@ static void follow(struct files *files, fuse_ino_t ino, bool there, struct data 
     pthread_mutex_unlock(&files->lock);
 }
 
-static void fetch(struct mount *mount, fuse_ino_t ino)
+static void fetch(struct mount *mount, fuse_ino_t ino, bool lost)
 {
     if (!files_is_open(mount->files, ino))
         return;
@@ -166,7 +225,7 @@ static void fetch(struct mount *mount, fuse_ino_t ino)
     const struct node *node = state_node(state, znode_of(mount, ino));
     struct data *data = node ? data_ref(node_data(node)) : NULL;
     client_unlock(mount->client);
-    follow(mount->files, ino, node, data);
+    follow(mount->files, ino, node, data, lost);
     data_unref(data);
 }
 
@@ -186,20 +245,30 @@ static fuse_ino_t *open_inodes(struct files *files, size_t *count)
     return inodes;
 }
 
+/* Whether a session ends with these. */
+static bool ends_session(const struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        if (changes->list[i].kind == CHANGE_SESSION_CLOSE)
+            return true;
+    return false;
+}
+
 void files_changed(struct mount *mount, const struct changes *changes)
 {
     size_t count;
     fuse_ino_t *inodes;
     for (size_t i = 0; changes && i < changes->count; i++) {
-        enum change_kind kind = changes->list[i].kind;
-        if (kind == CHANGE_DATA || kind == CHANGE_CREATE || kind == CHANGE_DELETE)
-            fetch(mount, inode_of(mount, changes->list[i].id));
+        const struct change *change = &changes->list[i];
+        bool lost = change->kind == CHANGE_DELETE && change->unborn && ends_session(changes);
+        if (change->kind == CHANGE_DATA || change->kind == CHANGE_CREATE || change->kind == CHANGE_DELETE)
+            fetch(mount, inode_of(mount, change->id), lost);
     }
     if (changes)
         return;
     inodes = open_inodes(mount->files, &count);
     for (size_t i = 0; i < count; i++)
-        fetch(mount, inodes[i]);
+        fetch(mount, inodes[i], false);
     free(inodes);
 }
 
@@ -211,6 +280,14 @@ bool files_removed(struct files *files, const struct file *file, struct data **l
         *last = data_ref(file->last);
     pthread_mutex_unlock(&files->lock);
     return removed;
+}
+
+bool files_lost(struct files *files, const struct file *file)
+{
+    pthread_mutex_lock(&files->lock);
+    bool lost = file->lost;
+    pthread_mutex_unlock(&files->lock);
+    return lost;
 }
 
 void files_set_removed(struct files *files, struct file *file)
@@ -306,13 +383,13 @@ bool files_taken(struct files *files, const struct handle *handle)
     return taken;
 }
 
-/* Under the lock: what other processes have begun comes after this commit. */
-static void outrun(const struct file *file, const struct handle *by)
+/* Under the lock: what a process has begun through other descriptors adds to this commit. */
+static void join(const struct file *file, const struct handle *by)
 {
     struct handle *other;
     DL_FOREACH2(file->writers, other, staged.writer_next)
     {
-        other->staged.outrun |= other->staged.tgid != by->staged.tgid;
+        other->staged.joined |= other != by && other->staged.tgid == by->staged.tgid;
     }
 }
 
@@ -332,17 +409,17 @@ bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle
         any = true;
     }
     if (file && handle)
-        outrun(file, handle);
+        join(file, handle);
     pthread_mutex_unlock(&files->lock);
     return any;
 }
 
-bool files_outrun(struct files *files, const struct handle *handle)
+bool files_joined(struct files *files, const struct handle *handle)
 {
     pthread_mutex_lock(&files->lock);
-    bool outrun = handle->staged.outrun;
+    bool joined = handle->staged.joined;
     pthread_mutex_unlock(&files->lock);
-    return outrun;
+    return joined;
 }
 
 bool files_in_flux(struct files *files, fuse_ino_t ino)
@@ -470,16 +547,50 @@ void files_wait_closing(struct files *files, fuse_ino_t ino)
     pthread_mutex_unlock(&files->lock);
 }
 
-void files_wait_turn(struct files *files, const struct file *file)
+/* Under the lock: a RELEASE that nothing comes before any more. */
+static struct turn *next_turn(struct files *files)
+{
+    struct turn *turn;
+    DL_FOREACH(files->turns, turn)
+    {
+        if (!turn->file->queued || turn->file == files->queue)
+            return turn;
+    }
+    return NULL;
+}
+
+/* Under the lock: until something may have changed. The first file's RELEASE does not come within TURN_WAIT_MS:
+ * somebody else still holds it. */
+static void wait_turn(struct files *files)
+{
+    struct file *first = files->queue;
+    struct timespec until = after_ms(TURN_WAIT_MS);
+    int late = 0;
+    while (!late && files->queue == first && !next_turn(files))
+        late = pthread_cond_timedwait(&files->released, &files->lock, &until);
+    if (late && files->queue == first)
+        set_queued(files, first, false);
+}
+
+void files_take_turns(struct files *files, struct turn *turn, void (*go)(void *arg))
 {
     pthread_mutex_lock(&files->lock);
-    struct timespec until = after_ms(TURN_WAIT_MS);
-    while (file->queued && files->queue != file) {
-        struct file *first = files->queue;
-        bool late = pthread_cond_timedwait(&files->released, &files->lock, &until);
-        if (late && files->queue == first)
-            set_queued(files, first, false);
+    DL_APPEND(files->turns, turn);
+    pthread_cond_broadcast(&files->released);
+    bool taken = files->taking;
+    files->taking = true;
+    while (!taken && files->turns) {
+        struct turn *next = next_turn(files);
+        if (!next) {
+            wait_turn(files);
+            continue;
+        }
+        DL_DELETE(files->turns, next);
+        pthread_mutex_unlock(&files->lock);
+        go(next->arg);
+        pthread_mutex_lock(&files->lock);
     }
+    files->taking = taken;
     pthread_mutex_unlock(&files->lock);
 }
 
@@ -487,6 +598,5 @@ void files_end_turn(struct files *files, struct file *file)
 {
     pthread_mutex_lock(&files->lock);
     set_queued(files, file, false);
-    pthread_cond_broadcast(&files->released);
     pthread_mutex_unlock(&files->lock);
 }

@@ -19,8 +19,10 @@ struct file {
     unsigned handles;
     struct handle *writers; /* list of the handles that were opened for writing */
     bool removed;           /* no name is left: nothing is committed any more */
+    bool lost;              /* unborn, and removed with the session of another host that had opened it */
     bool closing;           /* the last writer has closed; its RELEASE, which commits, is under way */
     bool overdue;           /* but did not come in time: OPEN and GETATTR wait no more */
+    bool doomed;            /* unborn and abandoned, about to be removed: nobody may begin to write to it */
     struct data *last;      /* the newest version seen; owned */
     struct handle *staged;  /* list of the handles with staged writes */
     bool queued;            /* closing, and its commit is not submitted yet */
@@ -35,7 +37,7 @@ struct staged {
     struct data *over;   /* if emptied: what was committed then; owned */
     bool clears_set_id;  /* the commit takes the set-user-ID and set-group-ID bits away */
     bool taken_by_other; /* what was emptied went with a commit of another thread group */
-    bool outrun;         /* another thread group has committed since it was opened */
+    bool joined;         /* its thread group has committed through another descriptor since it was opened */
     pid_t tgid;          /* the opener's thread group */
     pid_t writer;        /* the thread that wrote last */
     uint64_t session;    /* with which it is lost */
@@ -68,13 +70,21 @@ void files_changed(struct mount *mount, const struct changes *changes);
 /* Whether a file was removed; *last is then its data (a count for the caller), if asked for. */
 bool files_removed(struct files *files, const struct file *file, struct data **last);
 void files_set_removed(struct files *files, struct file *file);
+/* Whether it was removed by nobody, but with a session, before it was born: what is written to it is lost. */
+bool files_lost(struct files *files, const struct file *file);
 /* Gives a removed file new data (a count is taken). */
 void files_set_last(struct files *files, struct file *file, struct data *last);
 
 /* Notes what a handle has staged by now. */
 void files_stage(struct files *files, struct handle *handle);
-/* Puts a handle among the writers, until it is closed. */
-void files_add_writer(struct files *files, struct handle *handle);
+/* Puts a handle among the writers, until it is closed. False: the file is doomed. */
+bool files_add_writer(struct files *files, struct handle *handle);
+/* The file's writer with the next fh after this one (a count for the caller); NULL: there is none. */
+struct handle *files_next_writer(struct files *files, fuse_ino_t ino, uint64_t fh);
+/* The same among the other writers of a handle's file. NULL: the file is doomed from now on, and closing. */
+struct handle *files_heir(struct files *files, const struct handle *handle, uint64_t fh);
+/* The removal of a doomed file has ended, or failed. */
+void files_end_doom(struct files *files, struct file *file);
 /* How many more times its opener has its file open for writing; and that it has closed this one. */
 unsigned files_other_writers(struct files *files, const struct handle *handle);
 void files_set_left(struct files *files, struct handle *handle);
@@ -89,9 +99,9 @@ uint64_t files_next_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, uint6
 /* What has only been cut to nothing, through handles of this file other than this one (NULL: any), goes with the commit
  * that the caller is about to make and not with a later one: it was done before. Returns whether there is any. */
 bool files_take_emptied(struct files *files, fuse_ino_t ino, const struct handle *handle);
-/* Whether another process has committed to its file since it was opened: each commit, with files_take_emptied, notes it
- * with the others' handles. */
-bool files_outrun(struct files *files, const struct handle *handle);
+/* Whether its process has committed to its file through another handle since it was opened: each commit, with
+ * files_take_emptied, notes it with the others' handles. */
+bool files_joined(struct files *files, const struct handle *handle);
 /* Whether what a handle has staged was taken so. */
 bool files_taken(struct files *files, const struct handle *handle);
 
@@ -104,10 +114,19 @@ void files_set_closing(struct files *files, struct file *file, bool closing);
 /* Waits, at most UNBORN_WAIT_MS, for a RELEASE under way. If it does not come, somebody else still holds the handle,
  * and nobody waits again. */
 void files_wait_closing(struct files *files, fuse_ino_t ino);
-/* Waits, at most TURN_WAIT_MS, until what was closed before this file has submitted its commit: the kernel sends
- * RELEASE in the order of close(), but the threads that take them overtake each other, and what they commit would
- * appear in another order than it was made. files_end_turn: this one's is submitted. */
-void files_wait_turn(struct files *files, const struct file *file);
+/* A RELEASE whose commit is to be submitted. */
+struct turn {
+    struct file *file;
+    void *arg; /* for `go` */
+    struct turn *prev, *next;
+};
+
+/* Has `go` called for a RELEASE when what was closed before its file is submitted: the kernel sends them in the order
+ * of close(), but the threads that take them overtake each other, and what they commit would appear in another order
+ * than it was made. One thread stays and calls it for all, the others return at once, lest all wait for a RELEASE that
+ * none is left to read. It waits for each file's for TURN_WAIT_MS at most: somebody else may hold it open.
+ * files_end_turn, in `go`: it is submitted. */
+void files_take_turns(struct files *files, struct turn *turn, void (*go)(void *arg));
 void files_end_turn(struct files *files, struct file *file);
 
 #endif

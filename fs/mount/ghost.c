@@ -28,6 +28,15 @@ static bool foreign(const struct mount *mount, const struct changes *changes, co
     return !change->unborn || change->birth || (change->unborn_of == session && change->kind != CHANGE_CREATE);
 }
 
+/* The kernel tells its watchers of it when the call ends, before the ghosts of what was there before (they wait for the
+ * directory that the call holds). The birth of a file is no call. */
+static bool overtakes(const struct mount *mount, const struct changes *changes, const struct change *change)
+{
+    bool own = changes->session && changes->session == mount->own_session && !owners_removed(mount, changes->zxid);
+    return own && ((change->kind == CHANGE_CREATE && !change->birth) || change->kind == CHANGE_DELETE ||
+                   change->kind == CHANGE_RENAME);
+}
+
 static bool set_kind(const struct change *change, struct ghost_change *to)
 {
     switch (change->kind) {
@@ -106,7 +115,8 @@ static void push(struct ghosts *ghosts, push_function *to_queue, const struct gh
 static size_t push_change(struct ghosts *ghosts, push_function *to_queue, const struct changes *changes, size_t i)
 {
     const struct change *change = &changes->list[i], *next = i + 1 < changes->count ? change + 1 : NULL;
-    if (!foreign(ghosts->mount, changes, change))
+    bool told = overtakes(ghosts->mount, changes, change);
+    if (!told && !foreign(ghosts->mount, changes, change))
         return 1;
     bool directory_data = change->kind == CHANGE_DATA && change->node_kind == KIND_DIRECTORY;
     if (change->kind == CHANGE_META || directory_data) {
@@ -128,7 +138,10 @@ static size_t push_change(struct ghosts *ghosts, push_function *to_queue, const 
         ghost.other = next->id;
         ghost.other_kind = next->node_kind;
     }
-    push(ghosts, to_queue, &ghost);
+    if (told)
+        ghost_queue_overtake(ghosts->queue, &ghost);
+    else
+        push(ghosts, to_queue, &ghost);
     return replaced || exchange ? 2 : 1;
 }
 

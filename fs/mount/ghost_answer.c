@@ -166,11 +166,20 @@ static bool expect(fuse_req_t req, bool right)
     return right;
 }
 
+/* The request comes with its directory locked, so that whatever was done here in it has been noted. */
+static bool tell(fuse_req_t req, const struct asked *asked)
+{
+    bool told = ghost_tell(asked->thread);
+    if (!told)
+        fuse_reply_err(req, ECANCELED);
+    return told;
+}
+
 static void reply_made(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name, enum node_kind kind)
 {
     struct asked asked;
     if (ask(mount, req, parent, name, &asked) &&
-        expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == kind)) {
+        expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == kind) && tell(req, &asked)) {
         cache_begin_read(mount->cache);
         reply_node(mount, req, asked.id, kind);
         cache_end_read(mount->cache);
@@ -200,7 +209,7 @@ void ghost_create(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const 
     struct asked asked;
     struct fuse_entry_param entry;
     if (!ask(mount, req, parent, name, &asked) ||
-        !expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == KIND_FILE))
+        !expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == KIND_FILE) || !tell(req, &asked))
         return;
     set_ghost_handle(fi);
     cache_begin_read(mount->cache);
@@ -217,7 +226,8 @@ static void reply_removed(struct mount *mount, fuse_req_t req, fuse_ino_t parent
                           const struct asked *asked)
 {
     if (asked->met) {
-        fuse_reply_err(req, 0);
+        if (tell(req, asked))
+            fuse_reply_err(req, 0);
         return;
     }
     uint64_t now = current(mount, znode_of(mount, parent), name);

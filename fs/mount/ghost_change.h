@@ -29,6 +29,7 @@ struct ghost_change {
     enum node_kind other_kind;
     bool data;     /* CREATE: with content, which is announced too */
     bool own;      /* DATA: committed through this mount, whose kernel raises all but the MODIFY after it */
+    bool nameless; /* DATA, ATTR: found by its inode; it has got another name through this mount */
     uint64_t size; /* DATA, CREATE: bytes now */
     const char *name, *to_name;
 };

@@ -259,6 +259,112 @@ void ghost_diff_note(struct ghost_diff *diff, const struct ghost_change *change)
     }
 }
 
+/* --- what the kernel has been told already --- */
+
+static void lose_place(struct ghost_diff *diff, struct record *record)
+{
+    record->was = record->at->parent;
+    set_places(diff, record, NULL, record->to);
+    if (record->to)
+        return;
+    clear_stack(diff);
+    drop(diff, record);
+}
+
+static void release_spent(struct ghost_diff *diff)
+{
+    for (size_t i = 0; i < sizeof diff->spent / sizeof *diff->spent; i++) {
+        free(diff->spent[i]);
+        diff->spent[i] = NULL;
+    }
+}
+
+static struct record *leaving_slot(struct ghost_diff *diff, uint64_t parent, const char *name)
+{
+    struct record *record = NULL;
+    struct slot *slot = slot_new(parent, name);
+    HASH_FIND(by_slot, diff->slots, slot, slot_size(slot), record);
+    free(slot);
+    return record;
+}
+
+/* The name is somebody else's now, or nobody's: the one that is to be told to leave it has left it. A deleted one is
+ * still told, for the sake of its own watchers. */
+static void take_name(struct ghost_diff *diff, const struct ghost_change *change, uint64_t parent, const char *name)
+{
+    struct record *record = leaving_slot(diff, parent, name);
+    if (record && record->to && record->id != change->id && record->id != change->other)
+        lose_place(diff, record);
+}
+
+/* Where the znode is now; NULL: it is gone. True: it is to be told to have left where it was believed to be. */
+static bool told_place(struct ghost_diff *diff, uint64_t id, struct slot *to, struct ghost_change *late)
+{
+    struct record *record = id ? find(diff, id) : NULL;
+    bool moved = record && to && leaving(record) && !slot_same(record->at, to);
+    if (!record) {
+        free(to);
+        return false;
+    }
+    if (moved) {
+        struct slot **spent = &diff->spent[diff->spent[0] != NULL];
+        *spent = slot_new(record->at->parent, record->at->name);
+        *late = (struct ghost_change){.kind = GHOST_RENAME,
+                                      .node_kind = record->kind,
+                                      .id = id,
+                                      .parent = (*spent)->parent,
+                                      .name = (*spent)->name,
+                                      .to_parent = to->parent};
+    }
+    set_places(diff, record, to || !leaving(record) ? to : record->at, to);
+    settle(diff, record);
+    return moved;
+}
+
+/* One that is deleted is still to be told to leave this name: who has it now is told after it. */
+static void tell_again(struct ghost_diff *diff, const struct ghost_change *change, uint64_t id, enum node_kind kind,
+                       uint64_t parent, const char *name)
+{
+    struct record *record = find(diff, id);
+    if (!leaving_slot(diff, parent, name))
+        return;
+    if (!record)
+        record = add(diff, change, id, kind);
+    set_places(diff, record, NULL, slot_new(parent, name));
+}
+
+static size_t overtake_move(struct ghost_diff *diff, const struct ghost_change *change, struct ghost_change late[2])
+{
+    bool exchange = change->kind == GHOST_EXCHANGE;
+    struct slot *back = exchange ? slot_new(change->parent, change->name) : NULL;
+    size_t count = 0;
+    take_name(diff, change, change->to_parent, change->to_name);
+    if (told_place(diff, change->other, back, &late[count]))
+        late[count++].to_name = change->name;
+    if (told_place(diff, change->id, slot_new(change->to_parent, change->to_name), &late[count]))
+        late[count++].to_name = change->to_name;
+    if (exchange)
+        tell_again(diff, change, change->other, change->other_kind, change->parent, change->name);
+    tell_again(diff, change, change->id, change->node_kind, change->to_parent, change->to_name);
+    return count;
+}
+
+size_t ghost_diff_overtake(struct ghost_diff *diff, const struct ghost_change *change, struct ghost_change late[2])
+{
+    release_spent(diff);
+    if (!ghost_diff_count(diff))
+        return 0;
+    clear_stack(diff);
+    take_name(diff, change, change->parent, change->name);
+    if (change->kind == GHOST_RENAME || change->kind == GHOST_EXCHANGE)
+        return overtake_move(diff, change, late);
+    if (change->kind == GHOST_CREATE)
+        tell_again(diff, change, change->id, change->node_kind, change->parent, change->name);
+    else
+        told_place(diff, change->id, NULL, late);
+    return 0;
+}
+
 /* --- order --- */
 
 /* One that leaves the directory; preferably one that is not on the stack. */
@@ -321,15 +427,16 @@ static struct record *needed(struct ghost_diff *diff, const struct record *recor
 }
 
 /* The top needs `closing`, which waits for the top. One of the circle that others wait to see leave yields: if its
- * place is taken before it leaves, it will be announced as a creation. Not a deleted one, of which nothing would
- * remain; there is always another, as directories being deleted need only what is below them. */
+ * place is taken before it leaves, it will be announced as a creation. Rather not a deleted one, of which nothing would
+ * remain; there is always another, as directories being deleted need only what is below them: but for directories
+ * that were moved through this mount, and so told to be in each other. */
 static void break_circle(struct ghost_diff *diff, struct record *closing, enum need why)
 {
-    struct record *chosen = closing;
-    if (why == NEED_PARENT || !closing->to)
-        for (chosen = diff->stack; chosen->need == NEED_PARENT || !chosen->to; chosen = chosen->below)
-            assert(chosen != closing);
-    assert(chosen->at && chosen->to);
+    struct record *chosen = why == NEED_PARENT ? NULL : closing, *other;
+    for (other = diff->stack; other != closing && (!chosen || !chosen->to); other = other->below)
+        if (other->need != NEED_PARENT && (!chosen || other->to))
+            chosen = other;
+    assert(chosen && chosen->at);
     chosen->yields = true;
     clear_stack(diff);
 }
@@ -358,14 +465,6 @@ static struct record *pick(struct ghost_diff *diff, bool (*room)(void *arg, uint
 
 /* --- giving out --- */
 
-static void release_spent(struct ghost_diff *diff)
-{
-    for (size_t i = 0; i < sizeof diff->spent / sizeof *diff->spent; i++) {
-        free(diff->spent[i]);
-        diff->spent[i] = NULL;
-    }
-}
-
 static enum ghost_kind kind_of(const struct record *record)
 {
     if (record->touch)
@@ -387,12 +486,6 @@ static void subtract(struct ghost_diff *diff, struct record *record, enum ghost_
         record->data = false;
     set_places(diff, record, to, to);
     settle(diff, record);
-}
-
-static void lose_place(struct ghost_diff *diff, struct record *record)
-{
-    record->was = record->at->parent;
-    set_places(diff, record, NULL, record->to);
 }
 
 /* What the change takes away from those that yielded. */

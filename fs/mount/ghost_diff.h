@@ -21,6 +21,10 @@ void ghost_diff_free(struct ghost_diff *diff);
 size_t ghost_diff_count(const struct ghost_diff *diff); /* records */
 /* Takes a change into account. GHOST_TOUCH too. */
 void ghost_diff_note(struct ghost_diff *diff, const struct ghost_change *change);
+/* The same for a CREATE, DELETE, RENAME or EXCHANGE that the kernel has been told of already. Returns how many changes
+ * `late` has got, that are to be announced at once: where the kernel believed a znode to be before it was moved. Their
+ * names are valid as those of ghost_diff_next. */
+size_t ghost_diff_overtake(struct ghost_diff *diff, const struct ghost_change *change, struct ghost_change late[2]);
 /* Takes the next change out, of those in a directory that has room (what it depends on comes first all the same). Its
  * names are valid until the next call of any function here. False: none was found among the first LOOK records; those
  * have gone to the end. */

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -129,20 +128,17 @@ static int attr(const struct ghost_thread *thread, const struct ghost_change *ch
     return code;
 }
 
-/* The kernel has the inode, with its name: no need to look that up. truncate takes no descriptor, and a path that is
- * one leads nowhere else; the thread has its own table. */
+/* The kernel has the inode, with its name: no need to look that up. The time of modification alone is MODIFY, too, and
+ * a single request: a size would ask for the attributes first, and for a capability. */
 static int own_data(const struct ghost_thread *thread, const struct ghost_change *change)
 {
-    char path[64];
+    static const struct timespec modified[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_NOW}};
     int fd = open_inode(ino_of(thread, change->id), O_PATH);
     if (fd == -ESTALE) /* forgotten: nobody watches */
         return 0;
     if (fd < 0)
         return fd;
-    snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
-    int code = result_of(truncate(path, (off_t)change->size));
-    if (code == -ETXTBSY) /* a running program */
-        code = touch_times(fd);
+    int code = result_of(utimensat(fd, "", modified, AT_EMPTY_PATH));
     close(fd);
     return code;
 }
@@ -153,6 +149,24 @@ static int data(const struct ghost_thread *thread, const struct ghost_change *ch
     if (fd == -ETXTBSY) /* a running program */
         return attr(thread, change, at);
     return fd < 0 ? fd : modify_and_close(fd, change->size);
+}
+
+/* It has got another name through this mount: the events have the one that the kernel knows. */
+static int nameless(const struct ghost_thread *thread, const struct ghost_change *change)
+{
+    fuse_ino_t ino = ino_of(thread, change->id);
+    int fd = change->kind == GHOST_DATA ? open_inode(ino, O_WRONLY | O_NONBLOCK) : -ETXTBSY;
+    if (fd >= 0)
+        return modify_and_close(fd, change->size);
+    if (fd == -ETXTBSY)
+        fd = open_inode(ino, O_PATH);
+    if (fd == -ESTALE) /* forgotten: nobody watches */
+        return 0;
+    if (fd < 0)
+        return fd;
+    int code = touch_times(fd);
+    close(fd);
+    return code;
 }
 
 static int touch_virtual(const struct ghost_change *change)
@@ -206,6 +220,8 @@ static int perform_once(const struct ghost_thread *thread, const struct ghost_ch
             return own_data(thread, change);
         __attribute__((fallthrough));
     case GHOST_ATTR:
+        if (change->nameless)
+            return nameless(thread, change);
         return change->parent ? in_directory(thread, change) : touch_times(AT_FDCWD); /* the root's own */
     case GHOST_RENAME:
     case GHOST_EXCHANGE:

@@ -67,17 +67,29 @@ void ghosts_end_thread(struct ghosts *ghosts)
     unref(ghosts);
 }
 
+bool ghost_tell(struct ghost_thread *thread)
+{
+    pthread_mutex_lock(&thread->ghosts->lock);
+    bool told = thread->job && ghost_queue_tell(thread->job);
+    pthread_mutex_unlock(&thread->ghosts->lock);
+    return told;
+}
+
 /* Locked on entry and return. */
 static void perform(struct ghost_thread *thread, struct ghost_job *job)
 {
     struct ghosts *ghosts = thread->ghosts;
     pthread_cond_t *next = ghosts_to_wake(ghosts);
+    bool wanted = !job->is_void;
+    thread->job = job;
     pthread_mutex_unlock(&ghosts->lock);
     if (next)
         pthread_cond_signal(next);
-    bool wanted = ghosts_wanted(ghosts->mount, &job->change);
+    wanted = wanted && ghosts_wanted(ghosts->mount, &job->change);
     int code = wanted ? ghost_perform(thread, &job->change) : 0;
     pthread_mutex_lock(&ghosts->lock);
+    thread->job = NULL;
+    wanted &= !job->is_void || !code;
     ghosts->done += wanted && !code;
     ghosts->failed += wanted && code;
     ghosts->skipped += !wanted;

@@ -4,11 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
+#include <utlist.h>
+
+#include "replica/state/hash.h"
 
 enum {
-    LANES_MAX = 4, /* a directory that goes to another one and replaces a third there */
-    MOVES = 0,     /* the lane of directories that go to other directories */
-    FEED_JOBS = 16 /* taken out of the difference at once, and at most in one lane */
+    LANES_MAX = 4,     /* a directory that goes to another one and replaces a third there */
+    MOVES = 0,         /* the lane of directories that go to other directories */
+    BUCKETS = 1 << 14, /* of names */
+    FEED_JOBS = 16,    /* taken out of the difference at once, and at most in one lane */
+    AGAIN_MAX = 65536  /* own changes that are told once more, over the limit */
 };
 
 struct place {
@@ -17,8 +22,18 @@ struct place {
     struct place *next;
 };
 
+/* One of a job's names, to be found by it. */
+struct named {
+    struct waiting *job;
+    uint64_t directory;
+    const char *name;
+    struct named *prev, *next; /* in its bucket, the newest first */
+};
+
 struct waiting {
-    struct ghost_job job; /* first: the one is cast to the other */
+    struct ghost_job job;  /* first: the one is cast to the other */
+    struct named names[2]; /* those of a virtual file and of the mount's root are left out */
+    bool taken, told;
     struct place places[LANES_MAX];
     unsigned lanes, ahead; /* in how many lanes it stands; in how many of them others are ahead of it */
     uint64_t seq;          /* order of arrival */
@@ -47,6 +62,7 @@ struct ghost_queue {
     struct line fresh, backlog; /* ready: on arrival; when what was ahead was done */
     bool backlog_next;          /* they take turns */
     struct ghost_diff *diff;
+    struct named *buckets[BUCKETS];
 };
 
 struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, void *arg)
@@ -189,6 +205,41 @@ static bool coalesce(struct ghost_queue *queue, const struct ghost_change *chang
     return true;
 }
 
+/* --- by name --- */
+
+static struct named **bucket_of(struct ghost_queue *queue, uint64_t directory, const char *name)
+{
+    return &queue->buckets[hash_bytes(name, strlen(name), directory) % BUCKETS];
+}
+
+static void index_name(struct ghost_queue *queue, struct named *named, uint64_t directory, const char *name)
+{
+    struct named **bucket = bucket_of(queue, directory, name);
+    named->directory = directory;
+    named->name = name;
+    DL_PREPEND(*bucket, named);
+}
+
+static void index_names(struct ghost_queue *queue, struct waiting *job)
+{
+    const struct ghost_change *change = &job->job.change;
+    bool two = change->kind == GHOST_RENAME || change->kind == GHOST_EXCHANGE;
+    job->names[0].job = job->names[1].job = job;
+    if (change->parent)
+        index_name(queue, &job->names[0], change->parent, change->name);
+    if (two)
+        index_name(queue, &job->names[1], change->to_parent, change->to_name);
+}
+
+static void unindex_names(struct ghost_queue *queue, struct waiting *job)
+{
+    for (size_t i = 0; i < sizeof job->names / sizeof *job->names; i++) {
+        struct named *named = &job->names[i];
+        if (named->name)
+            DL_DELETE(*bucket_of(queue, named->directory, named->name), named);
+    }
+}
+
 /* --- jobs --- */
 
 static struct waiting *copy(const struct ghost_change *change)
@@ -235,6 +286,7 @@ static void enqueue(struct ghost_queue *queue, const struct ghost_change *change
     struct waiting *job = copy(change);
     job->seq = ++queue->seq;
     stand_in_lanes(queue, job);
+    index_names(queue, job);
     job->key = key_of(change);
     if (job->key) {
         struct waiting *earlier = find_repeated(queue, job->key);
@@ -282,6 +334,91 @@ void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *chan
     ghost_diff_note(queue->diff, change);
 }
 
+/* What an own change makes of one name: who had it before, and whether anybody has it after. */
+struct own_name {
+    uint64_t directory;
+    const char *name;
+    uint64_t before; /* 0: nobody */
+    bool gone;       /* `before` is removed */
+    bool taken;      /* there is somebody after */
+};
+
+static void make_void(struct ghost_queue *queue, struct waiting *job)
+{
+    job->job.is_void = true;
+    forget_repeated(queue, job);
+}
+
+/* Of content and attributes the node's own watchers are told, under the name that the kernel has it by. */
+static void overtake_content(struct ghost_queue *queue, const struct own_name *own, struct waiting *job)
+{
+    if (job->taken || job->job.change.id != own->before)
+        return;
+    if (own->gone)
+        make_void(queue, job);
+    else
+        job->job.change.nameless = true;
+}
+
+/* Whether somebody has the name when this has been told. */
+static bool leaves_somebody(const struct named *named)
+{
+    enum ghost_kind kind = named->job->job.change.kind;
+    return kind == GHOST_CREATE || kind == GHOST_EXCHANGE || named == &named->job->names[1];
+}
+
+/* Whether the name will be wrong when all that waits has been told. What waits may end with the making of the node that
+ * has gone from here since: that is void. */
+static bool overtake_name(struct ghost_queue *queue, const struct own_name *own)
+{
+    bool newest = true, remains = false, wrong = false;
+    struct named *named;
+    DL_FOREACH(*bucket_of(queue, own->directory, own->name), named)
+    {
+        struct waiting *job = named->job;
+        if (job->told || job->job.is_void || named->directory != own->directory || strcmp(named->name, own->name))
+            continue;
+        if (!structural(job->job.change.kind)) {
+            overtake_content(queue, own, job);
+            continue;
+        }
+        if (newest && job->job.change.kind == GHOST_CREATE && job->job.change.id == own->before) {
+            make_void(queue, job);
+        } else if (!remains) {
+            wrong = own->taken || leaves_somebody(named);
+            remains = true;
+        }
+        newest = false;
+    }
+    return wrong;
+}
+
+void ghost_queue_overtake(struct ghost_queue *queue, const struct ghost_change *change)
+{
+    bool exchange = change->kind == GHOST_EXCHANGE, two = exchange || change->kind == GHOST_RENAME;
+    bool deleted = change->kind == GHOST_DELETE, created = change->kind == GHOST_CREATE;
+    struct ghost_change late[2];
+    size_t count;
+    bool wrong = overtake_name(queue, &(struct own_name){.directory = change->parent,
+                                                         .name = change->name,
+                                                         .before = created ? 0 : change->id,
+                                                         .gone = deleted,
+                                                         .taken = created || exchange});
+    if (two)
+        wrong |= overtake_name(queue, &(struct own_name){.directory = change->to_parent,
+                                                         .name = change->to_name,
+                                                         .before = change->other,
+                                                         .gone = !exchange,
+                                                         .taken = true});
+    /* Over the limit, as each is a call that has waited for its commit; but where a directory is stuck for long, who
+     * watches it has to look again. */
+    if (wrong && queue->jobs < queue->limit + AGAIN_MAX)
+        enqueue(queue, change);
+    count = ghost_diff_overtake(queue->diff, change, late);
+    for (size_t i = 0; i < count; i++)
+        enqueue(queue, &late[i]);
+}
+
 void ghost_queue_push_difference(struct ghost_queue *queue, const struct ghost_change *change)
 {
     ghost_diff_note(queue->diff, change);
@@ -327,7 +464,15 @@ struct ghost_job *ghost_queue_take(struct ghost_queue *queue)
     queue->backlog_next = !backlog;
     struct waiting *job = take_from(backlog ? &queue->backlog : &queue->fresh);
     forget_repeated(queue, job);
+    job->taken = true;
     return &job->job;
+}
+
+bool ghost_queue_tell(struct ghost_job *taken)
+{
+    struct waiting *job = (struct waiting *)taken;
+    job->told |= !taken->is_void;
+    return job->told;
 }
 
 void ghost_queue_done(struct ghost_queue *queue, struct ghost_job *done)
@@ -336,6 +481,7 @@ void ghost_queue_done(struct ghost_queue *queue, struct ghost_job *done)
     assert(queue->jobs);
     for (unsigned i = 0; i < job->lanes; i++)
         leave(queue, &job->places[i]);
+    unindex_names(queue, job);
     queue->jobs--;
     free(job);
 }

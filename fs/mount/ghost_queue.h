@@ -9,7 +9,11 @@
  * Repeated changes of one node's data (or attributes) are one job as long as nothing was created, removed or renamed
  * in its directory in between; data written to a file not yet announced goes with its CREATE. `limit` jobs may wait;
  * what comes beyond is kept as the difference between the announced and the current tree (ghost_diff.h) until a
- * quarter of that is left. */
+ * quarter of that is left.
+ *
+ * What is done through this mount the kernel tells its watchers at once, before what waits for the same names. So that
+ * they are told the right thing last, it is announced once more after that; and of a node that is made and was not told
+ * yet when it is removed or moved here, the making is void. */
 #ifndef PACT_GHOST_QUEUE_H
 #define PACT_GHOST_QUEUE_H
 
@@ -19,6 +23,7 @@ struct ghost_queue;
 
 struct ghost_job {
     struct ghost_change change; /* the names are the job's own */
+    bool is_void;               /* the kernel is not to be told any more */
 };
 
 /* NULL: out of memory. limit ≥ 2. `parent_of` is called by what is below but _done, _info and _free. */
@@ -27,11 +32,17 @@ void ghost_queue_free(struct ghost_queue *queue);
 
 /* Copies the change and its names. */
 void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *change);
+/* The same for a CREATE, DELETE, RENAME or EXCHANGE that the kernel tells of by itself, before all that waits: it is
+ * queued only where what is told last would be wrong, and whatever the limit. */
+void ghost_queue_overtake(struct ghost_queue *queue, const struct ghost_change *change);
 /* The same for a step of the difference between two trees, which says where things go, not how they went: it is
  * announced as what is kept beyond the limit. */
 void ghost_queue_push_difference(struct ghost_queue *queue, const struct ghost_change *change);
 /* The next job that waits for nothing; NULL if there is none. It stays in its lanes, as their head, until done. */
 struct ghost_job *ghost_queue_take(struct ghost_queue *queue);
+/* The kernel is being told of a job that was taken, under the locks of its directories: what overtakes from now on does
+ * so in order. False: it is void. */
+bool ghost_queue_tell(struct ghost_job *job);
 /* Frees the job; what waited for it may be taken. */
 void ghost_queue_done(struct ghost_queue *queue, struct ghost_job *job);
 /* Whether ghost_queue_take would give a job. */

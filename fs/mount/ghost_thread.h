@@ -29,6 +29,7 @@ struct ghost_thread {
     struct ghosts *ghosts;
     _Atomic pid_t tid;      /* 0: has ended */
     _Atomic uint64_t *left; /* its place in the estate; NULL: none */
+    struct ghost_job *job;  /* under ghosts.lock: what it has taken */
     pthread_mutex_t lock;
     /* Under the lock: what it performs, for the handlers that answer it. */
     const struct ghost_change *change;
@@ -79,6 +80,9 @@ void ghosts_end_thread(struct ghosts *ghosts);
 
 /* Where a directory of the mount, or any inode, is opened by its number; O_PATH. -errno: the kernel cannot. */
 int ghost_open_inode(fuse_ino_t ino);
+
+/* What the thread performs is told to the kernel now. False: it is not to be told any more. */
+bool ghost_tell(struct ghost_thread *thread);
 
 /* Does it. 0 or -errno. */
 int ghost_perform(struct ghost_thread *thread, const struct ghost_change *change);

@@ -147,6 +147,15 @@ struct handle *handle_ref(struct handle *handle)
     return handle;
 }
 
+bool handle_try_ref(struct handle *handle)
+{
+    pthread_mutex_lock(&handle->mount->handles->lock);
+    bool used = handle->refs;
+    handle->refs += used;
+    pthread_mutex_unlock(&handle->mount->handles->lock);
+    return used;
+}
+
 void handle_unref(struct handle *handle)
 {
     pthread_mutex_t *lock = &handle->mount->handles->lock;
@@ -227,7 +236,7 @@ static void restore(struct mount *mount, struct estate_handle *left, bool sessio
     handle->opener = left->identity;
     handle->staged.tgid = handle->writable ? left->tgid : 0;
     if (handle->writable)
-        files_add_writer(mount->files, handle);
+        (void)files_add_writer(mount->files, handle); /* nothing is doomed yet */
     handle->session = handle->unborn ? atomic_load(&mount->own_session) : 0;
     bool lost = bits & ESTATE_STAGED || (handle->unborn && !session_lives);
     handle->error = lost ? ERR_SESSION_EXPIRED : ERR_OK;

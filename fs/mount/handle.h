@@ -43,6 +43,7 @@ struct handle {
     bool by_user;    /* somebody but root writes: the commit takes the set-user-ID and set-group-ID bits away */
     bool written;    /* more is staged than creation and O_TRUNC */
     bool discarded;  /* the writer was killed: RELEASE commits nothing */
+    bool ended;      /* released: nothing is committed through it any more */
     bool bereft;     /* the file was removed, and what it held went with a worker that was killed */
     int error;       /* a commit failed, or a part of a new version could not be written: everything after fails, too */
     pid_t tgid;      /* the opener's thread group; 0: not known */
@@ -67,6 +68,8 @@ struct handle *handle_lock(struct mount *mount, uint64_t fh);
 void handle_unlock(struct handle *handle); /* and gives up the count */
 /* Another count for a locked handle; handle_unref gives it up, handle_relock makes it the count of a lock. */
 struct handle *handle_ref(struct handle *handle);
+/* Another count for one that is found in a list, if it has any: without, it is about to be freed. */
+bool handle_try_ref(struct handle *handle);
 void handle_unref(struct handle *handle);
 void handle_relock(struct handle *handle);
 /* Takes it out of the table. */

@@ -356,7 +356,7 @@ struct timespec inode_time(int64_t ns)
     int64_t second = 1000000000, rest = ns % second;
     if (rest < 0)
         rest += second;
-    return (struct timespec){.tv_sec = (ns - rest) / second, .tv_nsec = rest};
+    return (struct timespec){.tv_sec = ns / second - (ns % second < 0), .tv_nsec = rest};
 }
 
 static mode_t kind_bits(enum node_kind kind)

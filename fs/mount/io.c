@@ -61,10 +61,12 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     handle->unborn = unborn;
     handle->tgid = process_of(fuse_req_ctx(req)->pid);
     handle->staged.tgid = writes ? handle->tgid : 0;
-    if (writes) {
-        files_add_writer(mount->files, handle);
-        cache_forget_attr(mount->cache, handle->id); /* the kernel sets the size by what is written */
+    if (writes && !files_add_writer(mount->files, handle)) {
+        io_close(mount, handle->fh);
+        return ERR_NO_NODE;
     }
+    if (writes)
+        cache_forget_attr(mount->cache, handle->id); /* the kernel sets the size by what is written */
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
     handle->opener = process_identify(handle->tgid);
     handle->left->tgid = handle->tgid;
@@ -88,7 +90,6 @@ void io_close(struct mount *mount, uint64_t fh)
         return;
     handle_drop(handle);
     commit_abandon(handle);
-    handle_unlock(handle);
 }
 
 static void open_now(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -117,14 +117,23 @@ static fuse_req_t note(struct wait *wait, uint64_t lock, int code)
     return req;
 }
 
+/* Under the mutex: a flock instead of one that is held. That is given up first (flock(2)), and if the new one is
+ * refused, it is gone: two who share a lock and both try to get it for themselves would else never get on. */
+static bool converts(const struct wait *wait)
+{
+    return wait->op.space == LOCK_FLOCK && !wait->withdrawn && wait->claim && wait->claim->held;
+}
+
 /* What became of a lock is known: its result, its grant, or that it is gone. The caller has a count of the wait. */
 static void settle(struct wait *wait, uint64_t lock, int code)
 {
     struct locks *locks = wait->locks;
-    bool waits = code == ERR_LOCK_WAITS, may_hold = !code || code == ERR_OUTCOME_UNKNOWN;
-    if (waits || may_hold) /* it comes from the client thread then, and perhaps something is to be submitted */
+    bool waits = code == ERR_LOCK_WAITS, may_hold = !code || code == ERR_OUTCOME_UNKNOWN, refused = code == ERR_LOCKED;
+    if (waits || may_hold || refused) /* it comes from the client thread, and perhaps something is to be submitted */
         pthread_mutex_lock(&locks->order);
     pthread_mutex_lock(&locks->mutex);
+    bool drops = refused && converts(wait);
+    struct op_unlock old = lock_unlock_of(&wait->op);
     fuse_req_t req = note(wait, lock, code);
     bool withdrawn = wait->withdrawn, gives_up = may_hold && wait_unwanted(wait);
     pthread_mutex_unlock(&locks->mutex);
@@ -132,7 +141,12 @@ static void settle(struct wait *wait, uint64_t lock, int code)
         wait_give_up_place(wait);
     else if (gives_up)
         wait_give_up_granted(wait);
-    if (waits || may_hold)
+    if (drops && req) {
+        fuse_req_interrupt_func(req, NULL, NULL);
+        lock_give_up(locks, &old, NULL, req, code);
+        req = NULL;
+    }
+    if (waits || may_hold || refused)
         pthread_mutex_unlock(&locks->order);
     answer(req, code);
 }

@@ -6,6 +6,7 @@
 #include "fs/mount/access.h"
 #include "fs/mount/cache.h"
 #include "fs/mount/call.h"
+#include "fs/mount/commit.h"
 #include "fs/mount/control.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
@@ -17,13 +18,12 @@ static int check_name(fuse_ino_t parent, const char *name)
     return control_is(parent) || !strcmp(name, CONTROL_NAME) ? ERR_NOT_PERMITTED : ERR_OK;
 }
 
-/* Permission to take a name out of a directory, where the daemon checks it. */
+/* Permission to take a name out of a directory, where the daemon checks it: also of a name that the kernel does not
+ * see, for another host is still writing the file. */
 static int check_remove(fuse_req_t req, uint64_t parent_id, const char *name)
 {
     struct mount *mount = mount_of(req);
     struct node_stat parent, child;
-    if (mount->kernel_permissions)
-        return ERR_OK;
     const struct state *state = client_lock(mount->client);
     const struct node *node = state_node(state, parent_id), *named = NULL;
     if (node) {
@@ -33,7 +33,58 @@ static int check_remove(fuse_req_t req, uint64_t parent_id, const char *name)
     if (named)
         node_stat(named, &child);
     client_unlock(mount->client);
-    return named ? access_check_remove(req, &parent, &child) : node ? access_check(req, &parent, W_OK | X_OK) : ERR_OK;
+    if (mount->kernel_permissions && !(named && !mount_visible(mount, &child)))
+        return ERR_OK;
+    return named  ? access_allowed_remove(req, &parent, &child)
+           : node ? access_check(req, &parent, W_OK | X_OK)
+                  : ERR_OK;
+}
+
+/* What the tree has under a name; false: nothing. */
+static bool find(struct mount *mount, uint64_t parent_id, const char *name, struct node_stat *stat)
+{
+    const struct state *state = client_lock(mount->client);
+    const struct node *parent = state_node(state, parent_id);
+    const struct node *node = parent ? node_child(state, parent, name, strlen(name)) : NULL;
+    if (node)
+        node_stat(node, stat);
+    client_unlock(mount->client);
+    return node;
+}
+
+/* The handle that is to give birth to the file of this name, locked and counted; NULL: it is born, or none of ours. */
+static struct handle *unborn_writer(struct mount *mount, uint64_t parent_id, const char *name)
+{
+    struct node_stat stat;
+    if (!find(mount, parent_id, name, &stat))
+        return NULL;
+    struct handle *writer;
+    uint64_t fh = 0;
+    while (stat.unborn_of && (writer = files_next_writer(mount->files, inode_of(mount, stat.id), fh))) {
+        fh = writer->fh;
+        handle_relock(writer);
+        if (writer->unborn && !writer->ended)
+            return writer;
+        handle_unlock(writer);
+    }
+    return NULL;
+}
+
+/* A new file that takes another's place while it is being written is shown as it is by now, as on any file system: the
+ * name must not be nobody's for all others. The kernel then calls again. */
+static bool published(fuse_req_t req, const struct op_rename *rename, const char *name, const char *to_name,
+                      unsigned flags)
+{
+    struct mount *mount = mount_of(req);
+    struct node_stat there;
+    if (!find(mount, rename->to.id, to_name, &there))
+        return false;
+    struct handle *writer = unborn_writer(mount, rename->from.id, name);
+    if (!writer && (flags & RENAME_EXCHANGE))
+        writer = unborn_writer(mount, rename->to.id, to_name);
+    if (writer)
+        commit_publish(writer, req);
+    return writer;
 }
 
 /* Whether the kernel must look a name up anew before it may go from here. */
@@ -145,7 +196,10 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
         return;
     }
     bool ask_from = must_ask(mount, request.rename.from.id, name);
-    if (must_ask(mount, request.rename.to.id, to_name) || ask_from) {
+    bool ask = must_ask(mount, request.rename.to.id, to_name) || ask_from;
+    if (published(req, &request.rename, name, to_name, flags))
+        return;
+    if (ask) {
         fuse_reply_err(req, ESTALE);
         return;
     }

@@ -12,9 +12,14 @@
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
 
+/* What nanoseconds in 64 bits reach, 1677 to 2262; beyond it the last whole second within, as the kernel does it for
+ * any filesystem's range. */
 static int64_t ns_of(struct timespec time)
 {
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+    const int64_t second = 1000000000, last = INT64_MAX / second;
+    if (time.tv_sec >= last)
+        return last * second;
+    return time.tv_sec < -last ? -last * second : time.tv_sec * second + time.tv_nsec;
 }
 
 /* What of the kernel's request is a change of attributes. */
@@ -68,15 +73,15 @@ static int check(fuse_req_t req, uint64_t id, int to_set)
     return access_check_owner(req, &stat) ? access_check(req, &stat, W_OK) : ERR_OK;
 }
 
+/* Not to be kept: the kernel takes what SETATTR is answered also if it was told since that this is no longer so. */
 static void reply_attr(fuse_req_t req, fuse_ino_t ino)
 {
     struct stat attr;
-    double keep_s;
-    int code = lookup_attr(mount_of(req), req, ino, &attr, &keep_s);
+    int code = lookup_attr(mount_of(req), req, ino, &attr, NULL);
     if (code)
         reply_code(req, code);
     else
-        fuse_reply_attr(req, &attr, keep_s);
+        fuse_reply_attr(req, &attr, 0);
 }
 
 /* The same where nothing was changed, in a handler. */
@@ -127,28 +132,6 @@ static void finish_setattr(struct call *call, const struct result *result)
     reply_attr(call->req, ino);
 }
 
-/* A control file: its size is staged, everything else is the directory's and stays. */
-static void set_control(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
-{
-    if (!(to_set & FUSE_SET_ATTR_SIZE)) {
-        reply_code(req, ERR_NOT_PERMITTED);
-        return;
-    }
-    struct fuse_file_info fi = {.flags = 1 /* O_WRONLY */};
-    struct mount *mount = mount_of(req);
-    int code = io_open(mount, req, ino, &fi, false);
-    struct handle *handle = code ? NULL : handle_lock(mount, fi.fh);
-    if (handle) {
-        code = handle_truncate(handle, (uint64_t)attr->st_size);
-        handle_unlock(handle);
-        io_close(mount, fi.fh);
-    }
-    if (code)
-        reply_code(req, code);
-    else
-        reply_attr_unchanged(req, ino);
-}
-
 static int stage_size(fuse_req_t req, uint64_t fh, uint64_t size)
 {
     struct handle *handle = handle_lock(mount_of(req), fh);
@@ -179,23 +162,27 @@ static void cut_staged(fuse_req_t req, fuse_ino_t ino, uint64_t size)
     }
 }
 
+/* A new size of an inode that has the data of znode `id`; `edits` has room for 2, and the request borrows from them. */
+static struct request resize(fuse_req_t req, fuse_ino_t ino, uint64_t id, uint64_t size, struct edit *edits)
+{
+    size_t count = 0;
+    if (files_take_emptied(mount_of(req)->files, ino, NULL))
+        edits[count++] = (struct edit){.kind = EDIT_TRUNCATE};
+    cut_staged(req, ino, size);
+    edits[count++] = (struct edit){.kind = EDIT_TRUNCATE, .offset = size};
+    return (struct request){.kind = OP_WRITE,
+                            .write = {.at = {.id = id}, .version = NO_VERSION_CHECK, .edits = edits, .count = count}};
+}
+
 /* The transaction: the size, the attributes, or both at once. */
 static void submit(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
 {
-    struct mount *mount = mount_of(req);
-    uint64_t id = znode_of(mount, ino);
-    struct edit edits[] = {{.kind = EDIT_TRUNCATE}, {.kind = EDIT_TRUNCATE, .offset = (uint64_t)attr->st_size}};
+    uint64_t id = znode_of(mount_of(req), ino);
+    struct edit edits[2];
     struct request ops[2], request;
     size_t count = 0;
-    bool resizes = to_set & FUSE_SET_ATTR_SIZE, emptied = resizes && files_take_emptied(mount->files, ino, NULL);
-    if (resizes)
-        cut_staged(req, ino, (uint64_t)attr->st_size);
-    if (resizes)
-        ops[count++] = (struct request){.kind = OP_WRITE,
-                                        .write = {.at = {.id = id},
-                                                  .version = NO_VERSION_CHECK,
-                                                  .edits = emptied ? edits : edits + 1,
-                                                  .count = emptied ? 2 : 1}};
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        ops[count++] = resize(req, ino, id, (uint64_t)attr->st_size, edits);
     struct op_set_attr set = attributes(id, attr, to_set);
     if (set.mask)
         ops[count++] = (struct request){.kind = OP_SET_ATTR, .set_attr = set};
@@ -204,6 +191,56 @@ static void submit(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int 
     call->stat = (struct node_stat){
         .id = id, .mode = set.mode, .uid = set.uid, .gid = set.gid, .atime_ns = set.atime_ns, .mtime_ns = set.mtime_ns};
     call->finish_value = (int)set.mask;
+    call_submit(call, &request);
+}
+
+static void finish_control(struct call *call, const struct result *result)
+{
+    if (result->code)
+        reply_inode_code(call->req, result->code);
+    else
+        reply_attr(call->req, call->fi.fh);
+}
+
+/* A policy or a quota is rewritten as one whose text is that long: EINVAL, if what is left does not read as one. */
+static int cut_text(struct mount *mount, fuse_ino_t ino, uint64_t size, char room[CONTROL_TEXT_BYTES],
+                    struct request *request)
+{
+    struct data *text, *cut = NULL;
+    int code = control_text(mount, ino, &text);
+    if (code)
+        return code;
+    code = data_edit(text, &(struct edit){.kind = EDIT_TRUNCATE, .offset = size}, 1, &cut);
+    if (!code)
+        code = control_request(control_kind(ino), control_id(ino), cut, room, request);
+    data_unref(text);
+    data_unref(cut);
+    return code;
+}
+
+/* A control file: its size can be set where it can be written, everything else is the directory's and stays. */
+static void set_control(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int to_set)
+{
+    enum control kind = control_kind(ino);
+    uint64_t id = control_id(ino), size = (uint64_t)attr->st_size;
+    char room[CONTROL_TEXT_BYTES];
+    struct edit edits[2];
+    struct request request;
+    int code = to_set & FUSE_SET_ATTR_SIZE ? ERR_OK : ERR_NOT_PERMITTED;
+    if (!code)
+        code = control_writable(kind) ? check(req, id, FUSE_SET_ATTR_SIZE) : ERR_ACCESS;
+    if (!code && size > LIMIT_DATA_BYTES)
+        code = ERR_TOO_BIG;
+    if (!code && kind != CONTROL_DATA)
+        code = cut_text(mount_of(req), ino, size, room, &request);
+    if (code) {
+        reply_inode_code(req, code);
+        return;
+    }
+    if (kind == CONTROL_DATA)
+        request = resize(req, ino, id, size, edits);
+    struct call *call = call_new(req, finish_control);
+    call->fi.fh = ino;
     call_submit(call, &request);
 }
 

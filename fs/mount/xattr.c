@@ -169,10 +169,22 @@ static int check_change(fuse_req_t req, fuse_ino_t ino, const char *name)
     return code ? code : access_check(req, &stat, W_OK);
 }
 
+/* Both flags at once: what must be there and must not, is never set. */
+static int refuse_both(struct mount *mount, uint64_t id, const char *name)
+{
+    struct bytes value;
+    const struct node *node = state_node(client_lock(mount->client), id);
+    bool found = node && node_xattr(node, (struct bytes){name, strlen(name)}, &value);
+    client_unlock(mount->client);
+    return !node ? ERR_NO_NODE : found ? ERR_EXISTS : ERR_NO_XATTR;
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
     struct mount *mount = mount_of(req);
     int code = check_change(req, ino, name);
+    if (!code && (flags & XATTR_CREATE) && (flags & XATTR_REPLACE))
+        code = refuse_both(mount, znode_of(mount, ino), name);
     if (code) {
         reply_inode_code(req, code);
         return;

@@ -103,6 +103,13 @@ subprocess.run(["sh", "-c", "echo a longer version >$0", sys.argv[1]], check=Tru
 os.write(fd, b"short\n")
 os.close(fd)' "$a/both-first"
 check "also of who made it" test "$(<"$a/both-first")" == short
+python3 -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+with open(sys.argv[2], "w") as other:
+    other.write("a longer version")
+os.write(fd, b"short\n")
+os.close(fd)' "$a/both-hosts" "$b/both-hosts"
+check "also where the other is on another host" test "$(<"$a/both-hosts")" == short
 # shellcheck disable=SC2016  # for the shell that it runs
 python3 -c 'import os, subprocess, sys
 fd = os.open(sys.argv[1], os.O_WRONLY | os.O_TRUNC)
@@ -113,6 +120,111 @@ os.close(fd)' "$a/both-first"
 check "and of who cuts it first" test "$(tr '\0' . <"$a/both-first")" == ..x.......
 { (exec >&2 && echo 'a version' >"$f"); } >"$f"
 check "one that writes nothing was before" test "$(<"$f")" == 'a version'
+
+echo "# a new file whose maker ends without having written it"
+# second MAKER OTHER CALL: OTHER is opened while MAKER is being written, whose writer is then killed; then CALL.
+second() {
+    python3 -c 'import os, signal, subprocess, sys
+maker = subprocess.Popen([sys.executable, "-c", """import sys, time
+file = open(sys.argv[1], "w")
+file.write("half")
+file.flush()
+print(flush=True)
+time.sleep(60)""", sys.argv[1]], stdout=subprocess.PIPE)
+maker.stdout.readline()
+fd = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | (os.O_APPEND if sys.argv[3] == "append" else 0))
+maker.kill()
+maker.wait()
+os.write(fd, b"whole\n")
+os.fsync(fd)
+os.close(fd)' "$1" "$2" "$3"
+}
+for how in write append; do
+    for other in a b; do
+        f=$a/second-$how-$other
+        second "$f" "$WORK/$other/second-$how-$other" $how
+        sync "$a"
+        check "$how: another writer of it, on mount $other, keeps it" test "$(cat "$f")" == whole
+    done
+done
+lost=0
+for ((i = 0; i < 30; i++)); do
+    head -c 1048577 /dev/zero >"$a/again-$i" 2>/dev/null
+    printf hi >"$a/again-$i" || lost=$((lost + 100))
+    [[ -s $a/again-$i ]] || lost=$((lost + 1))
+done
+check "written again at once, after it was too big" test $lost == 0
+lost=0
+for ((i = 0; i < 30; i++)); do
+    # shellcheck disable=SC2016  # for the shell that it runs
+    bash -c 'exec 3>"$0"; echo half >&3; kill -9 $$' "$a/killed-$i" 2>/dev/null
+    printf hi >"$a/killed-$i" || lost=$((lost + 100))
+    [[ -s $a/killed-$i ]] || lost=$((lost + 1))
+done
+check "and after its writer was killed" test $lost == 0
+
+# The last host to open it goes, and it with that host's session.
+start_mount "$WORK/c" -o session_timeout=1s
+exec 5>"$a/with-host"
+python3 -c 'import os, sys, time
+os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
+print("open", flush=True)
+time.sleep(60)' "$WORK/c/with-host" >"$WORK/opened" &
+opener=$!
+eventually grep -q open "$WORK/opened"
+supervisor=$(mount_pid "$WORK/c")
+kill -9 "$supervisor" "$(worker_of "$supervisor")" $opener
+wait $opener "$supervisor" 2>/dev/null
+umount -l "$WORK/c"
+check "a file that goes with another host's session" eventually not test -e "$a/with-host"
+echo whole >&5
+check "is not said to be written" python3 -c 'import errno, os
+try:
+    os.fsync(5)
+except OSError as error:
+    assert error.errno == errno.ESTALE
+else:
+    raise SystemExit("it is")'
+exec 5>&-
+
+echo "# a new file that goes to its name while it is being written"
+echo old >"$a/renamed"
+# shellcheck disable=SC2016  # for the shell that it runs
+seen=$(bash -c 'exec 3>"$0.tmp"; echo new >&3; mv "$0.tmp" "$0"; sync "$1"; cat "$1/renamed"; kill -9 $$' \
+    "$a/renamed" "$b" 2>/dev/null)
+check "is shown as it is by now, also elsewhere" test "$seen" == new
+sync "$a" "$b"
+check "and stays, if its writer is killed then" test "$(cat "$a/renamed" "$b/renamed")" == $'new\nnew'
+python3 -c 'import os, sys, tempfile
+with tempfile.NamedTemporaryFile("w", dir=sys.argv[1], delete=False) as file:
+    file.write("begun ")
+    file.flush()
+    os.replace(file.name, sys.argv[1] + "/renamed")
+    file.write("and ended")' "$a"
+check "what is written after it is committed at its close" test "$(cat "$a/renamed")" == "begun and ended"
+echo one >"$a/swapped"
+python3 -c 'import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+a, b = (os.fsencode(sys.argv[1]) + name for name in (b"/swapped", b"/new"))
+fd = os.open(b, os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"two\n")
+assert libc.renameat2(-100, a, -100, b, 2) == 0, os.strerror(ctypes.get_errno())
+os.system("sync " + sys.argv[2] + "; cat " + sys.argv[2] + "/swapped " + sys.argv[2] + "/new >" + sys.argv[3])
+os.close(fd)' "$a" "$b" "$WORK/swapped"
+check "exchanged with another: both are there" test "$(<"$WORK/swapped")" == $'two\none'
+chmod 755 "$WORK"
+mkdir -m 1777 "$a/sticky"
+sync "$b"
+# shellcheck disable=SC2016  # for the shell that it runs
+python3 -c 'import os, subprocess, sys
+fd = os.open(sys.argv[1] + "/theirs", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+os.write(fd, b"theirs")
+made = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c",
+    "echo mine >$0/mine && ! mv -f $0/mine $0/theirs", sys.argv[2]], stderr=subprocess.DEVNULL)
+os.close(fd)
+sys.exit(made.returncode)' "$a/sticky" "$b/sticky"
+check "another user does not replace it in a sticky directory, from no host" \
+    test $? == 0 -a "$(cat "$a/sticky/theirs")" == theirs
 
 echo "# nothing written"
 : >"$a/empty"
@@ -125,7 +237,8 @@ check "touch, at once" test -f "$a/touched"
 check "touch: on the other mount" eventually test -f "$b/touched"
 truncate -s 100 "$a/truncated"
 check "truncate -s" test "$(stat -c %s "$a/truncated")" == 100
-# Made, and closed while the replica stands still, for longer than a RELEASE waits for the one before it.
+# Made, and closed while the replica stands still, for longer than a RELEASE waits for the one before it (TURN_WAIT_MS):
+# by the clock, which is what this tries.
 mkdir "$a/still"
 python3 -c 'import os, signal, sys, time
 pid = int(sys.argv[2])

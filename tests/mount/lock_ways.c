@@ -171,6 +171,7 @@ static int convert(void)
     int a = open_it(args[0]), b = open_it(args[0]), wrong = 0;
     wrong += expect("shared", !flock(a, LOCK_SH) && !flock(b, LOCK_SH | LOCK_NB));
     wrong += expect("exclusive is refused", flock(a, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK);
+    wrong += expect("and what was held is gone", !flock(b, LOCK_EX | LOCK_NB));
     wrong += expect("unlocked", !flock(b, LOCK_UN));
     wrong += expect("exclusive", !flock(a, LOCK_EX));
     wrong += expect("the other is refused", flock(b, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK);

@@ -101,7 +101,7 @@ while read -r _ _ _ _ point _; do
     esac
 done <<<"$(tac /proc/self/mountinfo)"
 "$2" -f "$3" "$1" &
-until mountpoint -q "$1"; do kill -0 $! && sleep 0.01; done
+until mountpoint -q "$1"; do kill -0 $! && sleep 0.01 || exit; done
 umount "$1" && wait $!
 END
 check "unmounted, it ends" timeout 60 unshare -m --propagation private bash "$WORK/bare" "$mnt" "$pactfs" "$SERVERS"

@@ -4,15 +4,17 @@
 set -euo pipefail
 : "${PACT_BIN:?where the programs are}"
 if [[ -z ${README_INSIDE:-} ]]; then
-    mkdir -p /etc/pactfs
     README_INSIDE=1 exec unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc "$0"
 fi
 cd "$(dirname "$0")/../.."
 scratch=$(mktemp -d)
 trap 'cd / && rm -rf "$scratch"' EXIT
-for directory in /mnt /var/lib /etc/pactfs; do
+for directory in /mnt /var/lib; do
     mount -t tmpfs none "$directory"
 done
+cp -a /etc "$scratch/etc" # as it is, but for what this page makes
+rm -rf "$scratch/etc/pactfs"
+mount --bind "$scratch/etc" /etc
 ip link set lo up
 for host in 1 2 3; do # the hosts of the ensemble
     ip address add "10.0.0.$host/32" dev lo

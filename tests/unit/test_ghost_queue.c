@@ -292,6 +292,160 @@ static void test_free_while_full(void **unused)
     ghost_queue_free(queue);
 }
 
+/* --- what is done through this mount, of which the kernel tells at once --- */
+
+static void overtake(struct ghost_queue *queue, enum ghost_kind kind, uint64_t id, const char *name)
+{
+    struct ghost_change change = named(kind, id, 1, name);
+    ghost_queue_overtake(queue, &change);
+}
+
+static void overtake_rename(struct ghost_queue *queue, uint64_t id, const char *name, const char *to_name,
+                            uint64_t other)
+{
+    struct ghost_change change = named(GHOST_RENAME, id, 1, name);
+    change.to_parent = 1;
+    change.to_name = to_name;
+    change.other = other;
+    change.other_kind = KIND_FILE;
+    ghost_queue_overtake(queue, &change);
+}
+
+static void expect_void(struct ghost_queue *queue, enum ghost_kind kind, uint64_t id)
+{
+    struct ghost_job *job = expect(queue, kind, id);
+    assert_true(job->is_void);
+    assert_false(ghost_queue_tell(job));
+    ghost_queue_done(queue, job);
+}
+
+static void expect_told(struct ghost_queue *queue, enum ghost_kind kind, uint64_t id)
+{
+    struct ghost_job *job = expect(queue, kind, id);
+    assert_true(ghost_queue_tell(job));
+    ghost_queue_done(queue, job);
+}
+
+/* Where nothing waits, nothing is to be told again; nor where what waits is about other names. */
+static void test_own_changes_in_order(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
+    overtake(queue, GHOST_CREATE, 10, "a");
+    push(queue, GHOST_CREATE, 11, 1, "b");
+    push(queue, GHOST_CREATE, 12, 2, "a");
+    overtake_rename(queue, 10, "a", "c", 0);
+    overtake(queue, GHOST_DELETE, 10, "c");
+    expect_told(queue, GHOST_CREATE, 11);
+    expect_told(queue, GHOST_CREATE, 12);
+    expect_empty(queue);
+}
+
+/* What was made elsewhere, and removed or moved here before that was told, is never told as made: not even if a thread
+ * has it in its hands; but if the kernel has been told, it has. */
+static void test_removed_here_before_it_was_told(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
+    push(queue, GHOST_CREATE, 10, 1, "a");
+    struct ghost_job *taken = expect(queue, GHOST_CREATE, 10);
+    push(queue, GHOST_CREATE, 11, 1, "b");
+    push(queue, GHOST_ATTR, 11, 1, "b");
+    push(queue, GHOST_CREATE, 12, 1, "c");
+    push(queue, GHOST_ATTR, 12, 1, "c");
+    overtake(queue, GHOST_DELETE, 10, "a");
+    overtake(queue, GHOST_DELETE, 11, "b");
+    overtake_rename(queue, 12, "c", "d", 0);
+    assert_false(ghost_queue_tell(taken));
+    ghost_queue_done(queue, taken);
+    expect_void(queue, GHOST_CREATE, 11);
+    expect_void(queue, GHOST_ATTR, 11);
+    expect_void(queue, GHOST_CREATE, 12);
+    struct ghost_job *job = expect(queue, GHOST_ATTR, 12);
+    assert_true(job->change.nameless);
+    ghost_queue_done(queue, job);
+    push(queue, GHOST_CREATE, 13, 1, "e");
+    job = expect(queue, GHOST_CREATE, 13);
+    assert_true(ghost_queue_tell(job));
+    overtake(queue, GHOST_DELETE, 13, "e");
+    assert_false(job->is_void);
+    ghost_queue_done(queue, job);
+    expect_empty(queue);
+}
+
+/* What is made here where something else is still to be told as removed, is told again after that; and not, if it is
+ * gone by then. */
+static void test_made_here_before_it_was_free(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
+    push(queue, GHOST_DELETE, 10, 1, "a");
+    push(queue, GHOST_DELETE, 11, 1, "b");
+    overtake(queue, GHOST_CREATE, 20, "a");
+    overtake(queue, GHOST_CREATE, 21, "b");
+    overtake(queue, GHOST_DELETE, 21, "b");
+    expect_told(queue, GHOST_DELETE, 10);
+    expect_told(queue, GHOST_DELETE, 11);
+    expect_told(queue, GHOST_CREATE, 20);
+    expect_void(queue, GHOST_CREATE, 21);
+    expect_empty(queue);
+}
+
+/* What came by a rename and is removed here: the old name is told to be gone by the rename, the new one after it. */
+static void test_removed_here_before_it_came(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
+    push_rename(queue, 10, 1, "a", 1, "b");
+    overtake(queue, GHOST_DELETE, 10, "b");
+    push(queue, GHOST_CREATE, 11, 1, "c");
+    overtake_rename(queue, 12, "d", "c", 11);
+    expect_told(queue, GHOST_RENAME, 10);
+    expect_told(queue, GHOST_DELETE, 10);
+    expect_void(queue, GHOST_CREATE, 11);
+    expect_empty(queue);
+}
+
+/* Content written after the node got another name does not go with a making that is void. */
+static void test_nothing_goes_with_what_is_void(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
+    push(queue, GHOST_CREATE, 10, 1, "a");
+    overtake_rename(queue, 10, "a", "b", 0);
+    push(queue, GHOST_DATA, 10, 1, "b");
+    expect_void(queue, GHOST_CREATE, 10);
+    expect_done(queue, GHOST_DATA, 10);
+    expect_empty(queue);
+}
+
+/* The same beyond the limit. */
+static void test_own_changes_beyond_the_limit(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = ghost_queue_new(8, no_parent, NULL);
+    for (uint64_t id = 10; id < 18; id++)
+        push(queue, GHOST_CREATE, id, 2, (const char[]){(char)('a' + id - 10), 0});
+    push(queue, GHOST_CREATE, 20, 1, "a");
+    push(queue, GHOST_CREATE, 21, 1, "b");
+    push(queue, GHOST_DELETE, 22, 1, "c");
+    push(queue, GHOST_DATA, 23, 1, "d");
+    push_rename(queue, 24, 1, "e", 1, "f");
+    assert_int_equal(ghost_queue_info(queue).differences, 5);
+    overtake(queue, GHOST_DELETE, 20, "a");
+    overtake_rename(queue, 21, "b", "z", 0);
+    overtake(queue, GHOST_CREATE, 30, "c");
+    overtake(queue, GHOST_DELETE, 23, "d");
+    overtake(queue, GHOST_DELETE, 24, "f");
+    overtake(queue, GHOST_CREATE, 31, "g");
+    for (uint64_t id = 10; id < 18; id++)
+        expect_told(queue, GHOST_CREATE, id);
+    expect_told(queue, GHOST_DELETE, 22);
+    expect_told(queue, GHOST_DELETE, 24);
+    expect_told(queue, GHOST_CREATE, 30);
+    expect_empty(queue);
+}
+
 /* --- random histories --- */
 
 enum { NODES = 4000, NAMES = 5, DEPTH = 6, LIVE = 60, TAKEN = 6 };
@@ -314,6 +468,8 @@ struct model {
     struct ghost_job *taken[TAKEN];
     unsigned done, circles;
     bool exact; /* nothing may be left out or given another form */
+    bool both;  /* half of it is done through this mount: of the order only what is told last of a name counts */
+    bool has[NODES][NAMES];
     /* Of each directory, what happened in it and was not told yet; only if exact. */
     struct step {
         enum ghost_kind kind;
@@ -413,6 +569,27 @@ static struct ghost_change about(const struct model *m, enum ghost_kind kind, ui
         .kind = kind, .node_kind = node->kind, .id = id, .parent = node->parent, .name = NAME[node->name]};
 }
 
+static void tell_names(struct model *m, const struct ghost_change *c)
+{
+    if (c->kind == GHOST_CREATE || c->kind == GHOST_DELETE)
+        m->has[c->parent][name_of(c->name)] = c->kind == GHOST_CREATE;
+    if (c->kind != GHOST_RENAME && c->kind != GHOST_EXCHANGE)
+        return;
+    m->has[c->parent][name_of(c->name)] = c->kind == GHOST_EXCHANGE;
+    m->has[c->to_parent][name_of(c->to_name)] = true;
+}
+
+/* One that is done through this mount is told at once. */
+static void changed(struct model *m, const struct ghost_change *change)
+{
+    if (m->both && draw(m, 2)) {
+        tell_names(m, change);
+        ghost_queue_overtake(m->queue, change);
+        return;
+    }
+    ghost_queue_push(m->queue, change);
+}
+
 static void do_create(struct model *m)
 {
     uint64_t parent = some(m, true);
@@ -425,7 +602,7 @@ static void do_create(struct model *m)
     m->alive++;
     struct ghost_change change = about(m, GHOST_CREATE, id);
     note_step(m, parent, GHOST_CREATE, id);
-    ghost_queue_push(m->queue, &change);
+    changed(m, &change);
 }
 
 static void do_delete(struct model *m)
@@ -437,7 +614,7 @@ static void do_delete(struct model *m)
     m->now[id].alive = false;
     m->alive--;
     note_step(m, change.parent, GHOST_DELETE, id);
-    ghost_queue_push(m->queue, &change);
+    changed(m, &change);
 }
 
 static void do_rename(struct model *m)
@@ -463,7 +640,7 @@ static void do_rename(struct model *m)
     note_step(m, change.parent, GHOST_RENAME, id);
     if (to != change.parent)
         note_step(m, to, GHOST_RENAME, id);
-    ghost_queue_push(m->queue, &change);
+    changed(m, &change);
 }
 
 static void do_exchange(struct model *m)
@@ -484,7 +661,7 @@ static void do_exchange(struct model *m)
     note_step(m, change.parent, GHOST_EXCHANGE, a);
     if (change.to_parent != change.parent)
         note_step(m, change.to_parent, GHOST_EXCHANGE, a);
-    ghost_queue_push(m->queue, &change);
+    changed(m, &change);
 }
 
 static void do_content(struct model *m)
@@ -592,7 +769,10 @@ static bool work(struct model *m)
 {
     unsigned i = (unsigned)draw(m, TAKEN);
     if (m->taken[i]) {
-        tell(m, &m->taken[i]->change);
+        if (!m->both)
+            tell(m, &m->taken[i]->change);
+        else if (ghost_queue_tell(m->taken[i]))
+            tell_names(m, &m->taken[i]->change);
         ghost_queue_done(m->queue, m->taken[i]);
         m->taken[i] = NULL;
         m->done++;
@@ -637,15 +817,19 @@ static void compare(const struct model *m)
     }
 }
 
+static void compare_names(const struct model *m)
+{
+    for (uint64_t id = 1; id < m->next; id++)
+        for (int name = 0; name < NAMES && m->now[id].alive; name++)
+            assert_int_equal(m->has[id][name], at(m, m->now, id, name) != 0);
+}
+
 /* `slow`: of ten moments, how many are a change and not a ghost's work. */
-static void history(uint64_t seed, size_t limit, unsigned slow, bool exact, unsigned *circles, unsigned *overflows)
+static void history_of(struct model *m, uint64_t seed, size_t limit, unsigned slow)
 {
     static void (*const DO[])(struct model *) = {do_create, do_create,   do_create,  do_delete, do_delete,
                                                  do_rename, do_exchange, do_content, do_content};
-    struct model *m = calloc(1, sizeof *m);
-    assert_non_null(m);
     m->random = seed * 0x9E3779B97F4A7C15u + 1;
-    m->exact = exact;
     m->next = 2;
     m->now[1] = m->told[1] = (struct model_node){.alive = true, .kind = KIND_DIRECTORY};
     m->queue = ghost_queue_new(limit, parent_now, m);
@@ -656,6 +840,14 @@ static void history(uint64_t seed, size_t limit, unsigned slow, bool exact, unsi
             work(m);
     }
     finish_all(m);
+}
+
+static void history(uint64_t seed, size_t limit, unsigned slow, bool exact, unsigned *circles, unsigned *overflows)
+{
+    struct model *m = calloc(1, sizeof *m);
+    assert_non_null(m);
+    m->exact = exact;
+    history_of(m, seed, limit, slow);
     compare(m);
     for (uint64_t id = 1; id < m->next; id++) {
         assert_int_equal(m->steps_first[id], m->steps_count[id]);
@@ -688,6 +880,21 @@ static void test_random_histories_beyond_the_limit(void **unused)
     print_message("beyond the limit %u times; %u names made anew because moves formed a circle\n", overflows, circles);
 }
 
+/* When half of it is done here and told at once, what is told last of each name is right; below the limit and not. */
+static void test_random_histories_of_both(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct model *m = calloc(1, sizeof *m);
+        assert_non_null(m);
+        m->both = true;
+        history_of(m, seed, seed % 2 ? 100000 : 2 + seed % 40, 2 + (unsigned)seed % 8);
+        compare_names(m);
+        ghost_queue_free(m->queue);
+        free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -701,8 +908,15 @@ int main(void)
         cmocka_unit_test(test_difference_of_two_trees),
         cmocka_unit_test(test_full_of_a_stuck_directory),
         cmocka_unit_test(test_free_while_full),
+        cmocka_unit_test(test_own_changes_in_order),
+        cmocka_unit_test(test_removed_here_before_it_was_told),
+        cmocka_unit_test(test_made_here_before_it_was_free),
+        cmocka_unit_test(test_removed_here_before_it_came),
+        cmocka_unit_test(test_nothing_goes_with_what_is_void),
+        cmocka_unit_test(test_own_changes_beyond_the_limit),
         cmocka_unit_test(test_random_histories_below_the_limit),
         cmocka_unit_test(test_random_histories_beyond_the_limit),
+        cmocka_unit_test(test_random_histories_of_both),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

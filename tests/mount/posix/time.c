@@ -139,6 +139,14 @@ static void given(void)
     show("before 1970", "file");
     CALL(set("file", (struct timespec){0, 0}, (struct timespec){4294967296, 5}, 0));
     show("0, and beyond 32 bits", "file");
+    CALL(set("file", (struct timespec){-11676096000, 5}, (struct timespec){10413792000, 5}, 0));
+    show("1600 and 2300", "file");
+    CALL(set("file", (struct timespec){10413792000, 5}, (struct timespec){-11676096000, 5}, 0));
+    show("2300 and 1600", "file");
+    CALL(set("file", (struct timespec){-9223372037, 999999999}, (struct timespec){9223372036, 999999999}, 0));
+    show("just beyond", "file");
+    CALL(set("file", (struct timespec){-9223372036, 1}, (struct timespec){9223372035, 999999999}, 0));
+    show("1677 and 2262", "file");
     CALL(set("file", (struct timespec){0, 1000000000}, one, 0));
     CALL(set("none", one, two, 0));
     CALL(set("link", one, two, AT_SYMLINK_NOFOLLOW));

@@ -43,6 +43,8 @@ static void sets(void)
     CALL(setxattr("file", "user.one", "changed", 7, XATTR_REPLACE));
     CALL(setxattr("file", "user.three", "x", 1, XATTR_REPLACE));
     CALL(setxattr("file", "user.one", "x", 1, XATTR_CREATE | XATTR_REPLACE));
+    CALL(setxattr("file", "user.three", "x", 1, XATTR_CREATE | XATTR_REPLACE));
+    CALL(getxattr("file", "user.three", value, sizeof value));
     CALL(setxattr("file", "user.empty", "", 0, 0));
     CALL(getxattr("file", "user.empty", value, sizeof value));
     CALL(setxattr("file", "user.zeros", "a\0b", 3, 0));
