@@ -27,14 +27,13 @@
 /* So long after a local change of names in a directory none there is kept: the next change by another host would find
  * the kernel holding the directory. */
 enum { BUSY_MS = 1000 };
-/* And so long not the name that a call was sent back for: it comes again, as soon as its process runs. */
+/* And so long not the name that a call is sent back for: it comes again, as soon as its process runs. */
 enum { ASKED_MS = 60000 };
 
 struct cache {
     struct mount *mount;
     pthread_rwlock_t gate;
     struct cache_names *names; /* NULL: none are kept */
-    uint64_t names_from_ms;    /* nor before this */
     _Atomic bool on;
 };
 
@@ -75,8 +74,6 @@ void cache_start(struct cache *cache)
     if (!mount->kernel_permissions || mount->linearizable)
         return;
     pthread_rwlock_wrlock(&cache->gate);
-    if (mount->resumed) /* a call that the worker before sent back comes to this one, and must not be sent back twice */
-        cache->names_from_ms = now_ms() + ASKED_MS;
     inodes_take_over(mount->inodes);
     forget_all_attrs(cache);
     cache->names = cache_names_new(mount);
@@ -121,7 +118,6 @@ double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat
     uint64_t barred_ms = inodes_barred_ms(inodes, parent, BAR_NAMES_IN),
              its_ms = inodes_barred_ms(inodes, stat->id, BAR_NAME);
     uint64_t until_ms = its_ms > barred_ms ? its_ms : barred_ms;
-    until_ms = cache->names_from_ms > until_ms ? cache->names_from_ms : until_ms;
     if (!until_ms || now_ms() >= until_ms)
         return inodes_set_cached(inodes, stat->id, false, true) ? CACHE_S : 0;
     inodes_take_name(inodes, stat->id);
@@ -137,18 +133,9 @@ void cache_set_busy(struct cache *cache, uint64_t parent)
 bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
 {
     struct mount *mount = cache->mount;
-    struct node_stat stat = {0};
-    if (!atomic_load(&cache->on) || !cache->names || now_ms() < cache->names_from_ms)
-        return false;
-    const struct state *state = client_lock(mount->client);
-    const struct node *directory = state_node(state, parent), *node = NULL;
-    if (directory)
-        node = node_child(state, directory, name, strlen(name));
-    if (node)
-        node_stat(node, &stat);
-    client_unlock(mount->client);
-    if (!node || !inodes_has_name(mount->inodes, stat.id) ||
-        inodes_barred_ms(mount->inodes, stat.id, BAR_NAME) > now_ms())
+    struct node_stat stat;
+    if (!atomic_load(&cache->on) || !cache->names || !mount_child(mount, parent, name, &stat) ||
+        !inodes_has_name(mount->inodes, stat.id))
         return false;
     inodes_bar(mount->inodes, stat.id, BAR_NAME, now_ms() + ASKED_MS);
     return true;

@@ -38,9 +38,9 @@ void cache_forget_attr(struct cache *cache, uint64_t id);
 
 /* A local call is about to change names in a directory: the kernel holds the directory's lock until it is answered. */
 void cache_set_busy(struct cache *cache, uint64_t parent);
-/* Whether a call that takes a name away (which binds `id`) must first be sent back with ESTALE: the kernel then looks
- * its names up anew, which are not to be kept now, and calls again. So no name that goes is a cached one, which nobody
- * could expire before the call ends. */
+/* Whether a call that takes a name away should first be sent back with ESTALE: the kernel then looks its names up anew,
+ * which are not to be kept now, and calls again (sent_back.h). So a name that goes is no cached one, which nobody could
+ * expire before the call ends: where it is nevertheless, all names expire. */
 bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name);
 
 /* --- from the client thread: the client's events of the same names --- */

@@ -11,6 +11,7 @@
  *   owned               which znode hangs on which process, or was made by it
  *   fenced              who lost something under an earlier session
  *   ghosts              the threads that acted for the workers before: what they still ask is not answered by doing it
+ *   sent_back           calls that the kernel will make again
  *   known               a bit for each inode that the kernel has looked up: it may be watched */
 #ifndef PACT_ESTATE_H
 #define PACT_ESTATE_H
@@ -19,6 +20,7 @@
 #include <sys/types.h>
 
 #include "fs/client/learner_estate.h"
+#include "fs/mount/sent_back.h"
 
 enum {
     ESTATE_INIT_BYTES = 256,
@@ -76,6 +78,7 @@ struct estate {
         struct estate_fenced list[LIMIT_HOLDERS];
     } fenced[2];
     _Atomic uint64_t ghosts[ESTATE_GHOSTS]; /* thread and, in the upper half, process; 0: free */
+    struct sent_back sent_back;
     _Atomic uint64_t announced;             /* zxid: all changes up to this have been announced */
     _Atomic bool known_pages[ESTATE_KNOWN_IDS / ESTATE_KNOWN_PAGE]; /* where a bit was ever set */
     _Atomic uint64_t known[ESTATE_KNOWN_IDS / 64];

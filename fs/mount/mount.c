@@ -1,6 +1,7 @@
 #include "fs/mount/mount.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "fs/mount/control.h"
 #include "fs/mount/fence.h"
@@ -38,6 +39,17 @@ int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat)
         node_stat(node, stat);
     client_unlock(mount->client);
     return node ? ERR_OK : ERR_NO_NODE;
+}
+
+bool mount_child(struct mount *mount, uint64_t parent, const char *name, struct node_stat *stat)
+{
+    const struct state *state = client_lock(mount->client);
+    const struct node *directory = state_node(state, parent);
+    const struct node *node = directory ? node_child(state, directory, name, strlen(name)) : NULL;
+    if (node)
+        node_stat(node, stat);
+    client_unlock(mount->client);
+    return node;
 }
 
 int mount_data(struct mount *mount, uint64_t id, struct node_stat *stat, struct data **data, bool *removed)

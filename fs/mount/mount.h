@@ -61,6 +61,8 @@ int mount_may_change(fuse_req_t req);
 
 /* A znode's stat, by its id, as the tree is now. ERR_OK or ERR_NO_NODE. */
 int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat);
+/* The same of what the tree has under a name; false: nothing. */
+bool mount_child(struct mount *mount, uint64_t parent, const char *name, struct node_stat *stat);
 /* Whether this mount shows a znode: an unborn file is shown only where it is being written. */
 bool mount_visible(struct mount *mount, const struct node_stat *stat);
 

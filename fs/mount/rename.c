@@ -8,6 +8,7 @@
 #include "fs/mount/call.h"
 #include "fs/mount/commit.h"
 #include "fs/mount/control.h"
+#include "fs/mount/estate.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/ops.h"
 #include "fs/mount/token.h"
@@ -24,39 +25,19 @@ static int check_remove(fuse_req_t req, uint64_t parent_id, const char *name)
 {
     struct mount *mount = mount_of(req);
     struct node_stat parent, child;
-    const struct state *state = client_lock(mount->client);
-    const struct node *node = state_node(state, parent_id), *named = NULL;
-    if (node) {
-        node_stat(node, &parent);
-        named = node_child(state, node, name, strlen(name));
-    }
-    if (named)
-        node_stat(named, &child);
-    client_unlock(mount->client);
+    bool named = mount_child(mount, parent_id, name, &child);
     if (mount->kernel_permissions && !(named && !mount_visible(mount, &child)))
         return ERR_OK;
-    return named  ? access_allowed_remove(req, &parent, &child)
-           : node ? access_check(req, &parent, W_OK | X_OK)
-                  : ERR_OK;
-}
-
-/* What the tree has under a name; false: nothing. */
-static bool find(struct mount *mount, uint64_t parent_id, const char *name, struct node_stat *stat)
-{
-    const struct state *state = client_lock(mount->client);
-    const struct node *parent = state_node(state, parent_id);
-    const struct node *node = parent ? node_child(state, parent, name, strlen(name)) : NULL;
-    if (node)
-        node_stat(node, stat);
-    client_unlock(mount->client);
-    return node;
+    if (mount_stat(mount, parent_id, &parent))
+        return ERR_OK;
+    return named ? access_allowed_remove(req, &parent, &child) : access_check(req, &parent, W_OK | X_OK);
 }
 
 /* The handle that is to give birth to the file of this name, locked and counted; NULL: it is born, or none of ours. */
 static struct handle *unborn_writer(struct mount *mount, uint64_t parent_id, const char *name)
 {
     struct node_stat stat;
-    if (!find(mount, parent_id, name, &stat))
+    if (!mount_child(mount, parent_id, name, &stat))
         return NULL;
     struct handle *writer;
     uint64_t fh = 0;
@@ -70,28 +51,47 @@ static struct handle *unborn_writer(struct mount *mount, uint64_t parent_id, con
     return NULL;
 }
 
+/* A call as it is known when it comes again. */
+static uint64_t key_of(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name)
+{
+    return sent_back_key((uint32_t)fuse_req_ctx(req)->pid, parent, name, to_parent, to_name);
+}
+
 /* A new file that takes another's place while it is being written is shown as it is by now, as on any file system: the
  * name must not be nobody's for all others. The kernel then calls again. */
 static bool published(fuse_req_t req, const struct op_rename *rename, const char *name, const char *to_name,
-                      unsigned flags)
+                      unsigned flags, uint64_t key)
 {
     struct mount *mount = mount_of(req);
     struct node_stat there;
-    if (!find(mount, rename->to.id, to_name, &there))
+    if (!mount_child(mount, rename->to.id, to_name, &there))
         return false;
     struct handle *writer = unborn_writer(mount, rename->from.id, name);
     if (!writer && (flags & RENAME_EXCHANGE))
         writer = unborn_writer(mount, rename->to.id, to_name);
-    if (writer)
-        commit_publish(writer, req);
-    return writer;
+    if (!writer)
+        return false;
+    sent_back_note(&mount->estate->sent_back, key);
+    commit_publish(writer, req);
+    return true;
 }
 
-/* Whether the kernel must look a name up anew before it may go from here. */
+/* Whether the kernel should look a name up anew before it goes from here. */
 static bool must_ask(struct mount *mount, uint64_t parent, const char *name)
 {
     cache_set_busy(mount->cache, parent);
     return cache_must_ask(mount->cache, parent, name);
+}
+
+/* Sends a call back, unless that was done already. */
+static bool send_back(fuse_req_t req, uint64_t key, bool ask)
+{
+    struct sent_back *back = &mount_of(req)->estate->sent_back;
+    if (sent_back_again(back, key) || !ask)
+        return false;
+    sent_back_note(back, key);
+    fuse_reply_err(req, ESTALE);
+    return true;
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, enum delete_type type)
@@ -111,10 +111,8 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, enu
         reply_code(req, code);
         return;
     }
-    if (must_ask(mount, znode_of(mount, parent), name)) {
-        fuse_reply_err(req, ESTALE);
+    if (send_back(req, key_of(req, parent, name, 0, ""), must_ask(mount, znode_of(mount, parent), name)))
         return;
-    }
     request.delete = (struct op_delete){
         .at = {znode_of(mount, parent), {name, strlen(name)}}, .type = type, .version = NO_VERSION_CHECK};
     call_submit(call_new(req, call_reply_code), &request);
@@ -197,12 +195,9 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
     }
     bool ask_from = must_ask(mount, request.rename.from.id, name);
     bool ask = must_ask(mount, request.rename.to.id, to_name) || ask_from;
-    if (published(req, &request.rename, name, to_name, flags))
+    uint64_t key = key_of(req, parent, name, to_parent, to_name);
+    if (published(req, &request.rename, name, to_name, flags, key) || send_back(req, key, ask))
         return;
-    if (ask) {
-        fuse_reply_err(req, ESTALE);
-        return;
-    }
     code = prepare_rename(req, &request.rename, to_name, flags, &to, &owning);
     if (code) {
         reply_code(req, code);

@@ -75,6 +75,28 @@ check "rm" rm "$B/other/er/again"
 check "rmdir" rmdir "$B/other/er"
 check "all gone" test ! -e "$B/other/er"
 
+# The kernel looks up the long way again when such a call is sent back; meanwhile it lets all go that is not in use.
+echo "# and while the kernel forgets them"
+forget() {
+    until [[ -e $WORK/forgot ]]; do
+        echo 2 >/proc/sys/vm/drop_caches
+    done
+}
+away=$B/$(printf 'way/../%.0s' {1..500})
+mkdir -p "$A/way" "$A"/names-{1..10}/{removed,moved,replaced,old}
+sync "$B"
+forget &
+forgetting=$!
+for i in {1..10}; do
+    stat "$B/names-$i/"* >/dev/null
+    check "rmdir $i" rmdir "$away/names-$i/removed"
+    check "mv $i" mv "$away/names-$i/moved" "$away/names-$i/new"
+    check "mv $i to another's place" mv -T "$away/names-$i/old" "$away/names-$i/replaced"
+done
+touch "$WORK/forgot"
+wait "$forgetting"
+check "all done" test "$(find "$A"/names-* -mindepth 1 | wc -l)" == 20
+
 # show WHERE: the writer on A, readers on both mounts, and three who disturb on one of them
 show() {
     local where=$1 dir=dir-${1##*/} pid readers=() others=()

@@ -165,10 +165,11 @@ wait "$watch_json"
 watch_ends() {
     local name=$1 path=$2 watch ended=0
     shift 2
+    rm -f "$WORK/watching" # the one before says the same
     timeout 60 "$PACT_BIN/pactctl" -s "$SERVERS" watch "$path" >"$WORK/events" 2>"$WORK/watching" &
     watch=$!
-    eventually grep -q "watching $path" "$WORK/watching"
-    "$@" >/dev/null
+    eventually grep -qs "watching $path" "$WORK/watching"
+    check "$*" "$@"
     wait "$watch" || ended=$?
     check "watch ends when $name: status 1 (is $ended)" test "$ended" = 1
     gives "  and says so" "watching $path"$'\n'"pactctl: $path is gone" cat "$WORK/watching"
