@@ -9,6 +9,11 @@
 #include "replica/pactd/pipeline.h"
 #include "replica/pactd/priority.h"
 
+enum {
+    MANY_ENTRIES = 10000,  /* which take a while: who lacks them stands back … */
+    STAND_BACK_MS = 30000, /* … so long: where the processors are always taken it would never be level */
+};
+
 /* --- roles --- */
 
 bool ensemble_leads(const struct replica *replica)
@@ -75,14 +80,27 @@ static void begin_to_lead(struct replica *replica)
     raise_version(replica);
 }
 
+void ensemble_mind_others(struct replica *replica)
+{
+    if (zab_lacks(replica->zab) < MANY_ENTRIES)
+        return;
+    uint64_t now_ms = clock_ms();
+    if (replica->back_until_ms == 0)
+        replica->back_until_ms = now_ms + STAND_BACK_MS;
+    if (now_ms < replica->back_until_ms)
+        priority_stand_back(BACK_FAR);
+    else
+        priority_come_forward();
+}
+
 static void on_role(struct replica *replica, const struct zab_action *action)
 {
     bool serves = action->role != ZAB_LOOKING;
     if (replica->serving && !serves)
         replica->alone_ms = clock_ms();
     replica->serving = serves;
-    if (serves)
-        priority_come_forward();
+    priority_come_forward();
+    replica->back_until_ms = 0;
     peers_untell(replica);
     if (replica->member_count > 0)
         report(REPORT_INFO, "replica %u: %s, epoch %u", replica->id,

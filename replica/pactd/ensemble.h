@@ -20,6 +20,8 @@ void ensemble_look(struct replica *replica, uint64_t now_ms);
 bool ensemble_is_alone(const struct replica *replica, uint64_t now_ms);
 /* After each apply: names of members. */
 void ensemble_applied(struct replica *replica, const struct entry *entry, const struct result *result);
+/* While it lacks much of what the others have, they come first. */
+void ensemble_mind_others(struct replica *replica);
 bool ensemble_leads(const struct replica *replica);
 /* Whether this replica knows the semantics that the entry begins; to apply it without would be another history. */
 bool ensemble_knows(const struct replica *replica, const struct entry *entry);

@@ -5,7 +5,6 @@
 
 #include "replica/pactd/attach.h"
 #include "replica/pactd/ensemble.h"
-#include "replica/pactd/priority.h"
 
 void install_abort(struct replica *replica)
 {
@@ -48,7 +47,6 @@ static int begin(struct replica *replica)
     checkpoint_stop(replica);
     attach_send_away(replica); /* their streams read the old tree */
     install->loader = loader_new();
-    priority_stand_back();
     report(REPORT_INFO, "a snapshot at zxid %" PRIx64 " comes from the leader", install->zxid);
     return snapshot_writer_begin(replica->store, install->zxid, &install->writer);
 }

@@ -8,8 +8,12 @@
 
 #include <stdbool.h>
 
+/* Added to the nice value, up to 19: the weight of a thread that stands back is a ninth of what it was, or a
+ * seventieth, which is enough only for what has time. */
+enum { BACK_A_LITTLE = 10, BACK_FAR = 19 };
+
 /* Both may be called again. A thread that is made meanwhile inherits the lower priority. */
-void priority_stand_back(void);
+void priority_stand_back(int steps);
 void priority_come_forward(void);
 
 #endif

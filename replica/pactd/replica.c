@@ -87,6 +87,7 @@ static void turn(struct replica *replica)
     bool more = followers_pump(replica);
     pipeline_sync(replica);
     more |= pipeline_apply(replica, APPLY_BUDGET);
+    ensemble_mind_others(replica);
     if (replica->failure != ERR_OK)
         return; /* what could not be made durable must not be seen */
     questions_ask(replica);
@@ -266,7 +267,7 @@ static int load(struct replica *replica, char *text, size_t text_len)
     if (*store_notice(replica->store))
         report(REPORT_WARN, "%s", store_notice(replica->store));
     if (replica->member_count > 0)
-        priority_stand_back(); /* until it serves; but the threads of the store and of the ports do not */
+        priority_stand_back(BACK_A_LITTLE); /* but the threads of the store and of the ports do not */
     code = start_load(replica, text, text_len);
     priority_come_forward();
     return code;
@@ -321,8 +322,6 @@ int replica_run(struct replica *replica)
         uv_poll_start(&replica->mesh_poll, UV_READABLE, on_readable);
     uv_timer_start(&replica->tick_timer, on_tick, TICK_MS, TICK_MS);
     replica->roster.clock_ms = clock_ms();
-    if (replica->member_count > 0)
-        priority_stand_back();
     turn(replica); /* alone, it leads from here */
     report(REPORT_INFO, "replica %u: serving on port %u", replica->id, port_number(replica->port));
     if (replica->ready)

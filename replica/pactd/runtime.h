@@ -128,11 +128,12 @@ struct replica {
     size_t waiting_count;
     struct mesh *mesh; /* NULL: alone */
     struct member members[LIMIT_REPLICAS - 1];
-    size_t member_count; /* of the others */
-    bool serving;        /* leads or follows */
-    int64_t lag;         /* of this replica, as the leader last told; -1: not known */
-    uint64_t alone_ms;   /* not serving: since when */
-    uint32_t raising;    /* the state version proposed last, in this term; 0: none */
+    size_t member_count;    /* of the others */
+    bool serving;           /* leads or follows */
+    int64_t lag;            /* of this replica, as the leader last told; -1: not known */
+    uint64_t back_until_ms; /* it stands back until then at most; 0: it does not */
+    uint64_t alone_ms;      /* not serving: since when */
+    uint32_t raising;       /* the state version proposed last, in this term; 0: none */
     struct questions questions;
     struct compare_marks marks;
     struct install install;

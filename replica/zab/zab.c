@@ -407,6 +407,14 @@ bool zab_voter(const struct zab *zab)
     return zab->epochs.voter;
 }
 
+uint64_t zab_lacks(const struct zab *zab)
+{
+    uint64_t last = history_last(&zab->history);
+    if (zab->role != ZAB_FOLLOWING || !zab->asked || zab->acknowledged || last >= zab->target)
+        return 0;
+    return ZXID_EPOCH(last) == ZXID_EPOCH(zab->target) ? zab->target - last : ZXID_COUNTER(zab->target);
+}
+
 int64_t zab_behind(const struct zab *zab, uint64_t zxid)
 {
     return history_after(&zab->history, zxid);

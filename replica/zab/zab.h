@@ -213,6 +213,8 @@ uint64_t zab_last(const struct zab *zab);   /* appended */
 uint64_t zab_durable(const struct zab *zab);
 uint64_t zab_committed(const struct zab *zab); /* ≤ durable: what ZAB_COMMITTED named */
 bool zab_voter(const struct zab *zab);
+/* Of a follower that has not acknowledged its leader yet: how many entries it lacks for that, at least. */
+uint64_t zab_lacks(const struct zab *zab);
 
 struct zab_peer_status {
     uint32_t id;
