@@ -58,11 +58,13 @@ static bool parse_member(char *part, struct member *member)
 /* A port that two listeners would need; 0: none. A port 0 is one that is free, and no clash. */
 static uint16_t shared_port(const struct member *a, const struct member *b)
 {
+    const uint16_t ports[] = {a->peer_port, a->client_port};
     if (strcasecmp(a->host, b->host) != 0)
         return 0;
-    if (a->peer_port == b->peer_port || a->peer_port == b->client_port)
-        return a->peer_port;
-    return a->client_port == b->peer_port || a->client_port == b->client_port ? a->client_port : 0;
+    for (size_t i = 0; i < 2; i++)
+        if (ports[i] != 0 && (ports[i] == b->peer_port || ports[i] == b->client_port))
+            return ports[i];
+    return 0;
 }
 
 /* Whether the last of `count` members can be one beside the others. */

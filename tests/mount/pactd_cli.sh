@@ -39,7 +39,7 @@ refuses 2 'not a number from' --id 1 --data "$DATA" --ensemble $one --state-vers
 refuses 2 '--silence: not a number of milliseconds from 50' --id 1 --data "$DATA" --ensemble $one --silence 20
 refuses 2 'there twice' --id 1 --data "$DATA" --ensemble $one,$one
 three() { printf '1=h:1:2,2=%s,3=h:5:6' "$1"; }
-for ports in 3:1 3:2 1:3 2:3 2:1 1:2; do
+for ports in 3:1 3:2 1:3 2:3 2:1 1:2 0:2; do
     refuses 2 'members 1 and 2 are both at H:[12]$' --id 1 --data "$DATA" --ensemble "$(three "H:$ports")"
 done
 refuses 2 'members 2 and 3 are both at h:6' --id 1 --data "$DATA" --ensemble "$(three h:6:4)"
