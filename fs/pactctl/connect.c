@@ -16,8 +16,10 @@ int tool_find(struct tool *tool)
     }
     if ((size_t)snprintf(tool->address, sizeof tool->address, "%s", tool->servers) >= sizeof tool->address)
         return usage("the list of servers is too long");
-    if (tool->key_path != NULL && keys_read(tool->key_path, &tool->keys, text, sizeof text) != ERR_OK)
-        return fail("%s", text);
+    if (tool->key_path != NULL && keys_read(tool->key_path, &tool->keys, text, sizeof text) != ERR_OK) {
+        fail("%s", text);
+        return EXIT_USAGE;
+    }
     return EXIT_DONE;
 }
 
@@ -30,8 +32,11 @@ int tool_open(struct tool *tool, bool observer, const struct client_events *even
     struct client_options options = {.servers = tool->address, .keys = tool->keys, .observer = observer};
     if (events != NULL)
         options.events = *events;
-    if (client_open(&options, &tool->client, text, sizeof text) != ERR_OK)
-        return fail("%s", text);
+    code = client_open(&options, &tool->client, text, sizeof text);
+    if (code != ERR_OK) {
+        fail("%s", text);
+        return code == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
+    }
     int error = client_wait_ready(tool->client, READY_TIMEOUT_MS);
     if (error != ERR_OK)
         return fail("%s: %s", tool->address, error_text(error));

@@ -40,6 +40,8 @@ int tool_call(struct tool *tool, const struct request *request, const char *what
 
 /* "/a/b" → below the root. */
 struct where where_of(const char *path);
+/* EXIT_USAGE, said: it is empty, as of a variable that is not set. */
+int check_path(const char *path);
 /* The words of a create, set, rm or check (words[0] is the command). EXIT_DONE, or EXIT_USAGE after a message.
  * `edits` has room for 2. A value of "-" is given back as it is. */
 int parse_request(int count, char **words, struct request *request, struct edit *edits);

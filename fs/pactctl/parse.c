@@ -19,6 +19,11 @@ struct where where_of(const char *path)
     return (struct where){.id = ROOT_ID, .path = {path, len}};
 }
 
+int check_path(const char *path)
+{
+    return *path == '\0' ? usage("a path is empty; the root is /") : EXIT_DONE;
+}
+
 bool parse_number(const char *text, int64_t *number)
 {
     char *end;
@@ -72,6 +77,8 @@ static int parse_create(int count, char **words, struct request *request)
     if (count - optind < 1 || count - optind > 2)
         return usage("create takes a path and at most one value");
     bool value = count - optind == 2;
+    if (check_path(words[optind]) != EXIT_DONE)
+        return EXIT_USAGE;
     op->at = where_of(words[optind]);
     op->kind = value && !directory && !op->lifetime.container ? KIND_FILE : KIND_DIRECTORY;
     op->mode = op->kind == KIND_FILE ? FILE_MODE : DIRECTORY_MODE;
@@ -91,7 +98,7 @@ static int parse_version(int count, char **words, int arguments, int64_t *versio
             return usage("%s: bad option or value: %s", words[0], words[optind - 1]);
     if (count - optind != arguments)
         return usage("%s takes %s", words[0], arguments == 2 ? "a path and a value" : "a path");
-    return EXIT_DONE;
+    return check_path(words[optind]);
 }
 
 static int parse_set(int count, char **words, struct request *request, struct edit *edits)

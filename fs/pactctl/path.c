@@ -28,6 +28,8 @@ void path_of(const struct state *state, const struct node *node, char *to)
 const struct node *find_or_fail(const struct state *state, const char *path)
 {
     int code;
+    if (check_path(path) != EXIT_DONE)
+        return NULL;
     const struct node *node = state_find(state, where_of(path), &code);
     if (node == NULL)
         fail("%s: %s", path, error_text(code));

@@ -1,7 +1,10 @@
 #include <getopt.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/pactctl/pactctl.h"
 
@@ -55,24 +58,39 @@ static void print_created(const struct tool *tool, struct where at, const struct
     fflush(stdout);
 }
 
+/* An ephemeral znode lives as long as its session, which is this process; but it may be lost before. */
+static void on_state(void *arg, enum client_state state, uint64_t session)
+{
+    _Atomic bool *lost = arg;
+    (void)session;
+    if (state != CLIENT_EXPIRED)
+        return;
+    atomic_store(lost, true);
+    kill(getpid(), SIGTERM); /* what the main thread waits for */
+}
+
 int command_create(struct tool *tool, int count, char **words)
 {
     struct request request;
     struct result result;
+    _Atomic bool lost = false;
+    const struct client_events events = {.arg = &lost, .state = on_state};
     int code = parse_request(count, words, &request, NULL);
     if (code != EXIT_DONE)
         return code;
+    bool stays = request.create.lifetime.ephemeral;
     const char *path = words[optind];
-    code = tool_open(tool, false, NULL);
+    code = tool_open(tool, false, stays ? &events : NULL);
     if (code == EXIT_DONE)
         code = tool_call(tool, &request, path, &result);
     if (code != EXIT_DONE)
         return code;
     print_created(tool, request.create.at, &result);
-    /* An ephemeral znode lives as long as its session, which is this process. */
-    if (request.create.lifetime.ephemeral)
-        wait_for_signal();
-    return EXIT_DONE;
+    if (!stays)
+        return EXIT_DONE;
+    wait_for_signal();
+    tool_close(tool); /* ends the callbacks before what they use goes */
+    return atomic_load(&lost) ? fail("%s: the session was lost, and the znode with it", path) : EXIT_DONE;
 }
 
 /* --- rm -r: leaves first, in transactions of LIMIT_MULTI_OPS: all or nothing as far as one transaction reaches --- */
@@ -157,6 +175,8 @@ int command_rm(struct tool *tool, int count, char **words)
 {
     struct request request;
     struct result result;
+    if (count == 3 && strcmp(words[1], "-r") == 0 && check_path(words[2]) != EXIT_DONE)
+        return EXIT_USAGE;
     if (count == 3 && strcmp(words[1], "-r") == 0)
         return remove_tree(tool, words[2]);
     int code = parse_request(count, words, &request, NULL);

@@ -51,6 +51,13 @@ exits 1 "/app/name: the name exists already" ctl create /app/name
 exits 1 "/app: the directory is not empty" ctl rm /app
 exits 1 "/: in use" ctl rm /
 exits 1 "/app/name/x: not a directory" ctl create /app/name/x
+exits 2 "a path is empty" ctl create ""
+exits 2 "a path is empty" ctl set "" x
+exits 2 "a path is empty" ctl rm ""
+exits 2 "a path is empty" ctl rm -r ""
+exits 1 "a path is empty" ctl ls ""
+exits 2 "not an address" "$PACT_BIN/pactctl" -s 127.0.0.1 ls
+exits 2 "/nope" ctl --key /nope ls
 exits 2 "create: bad option or value" ctl create -t 0s /t
 exits 2 "create: bad option or value" ctl create -t 5parsecs /t
 exits 2 "create: -e, -t and -c exclude each other" ctl create -e -c /t
@@ -128,6 +135,16 @@ check "create -e again" eventually ctl stat /app/alive
 exits 1 "an ephemeral znode cannot have children" ctl create /app/alive/child
 kill "$alive"
 wait "$alive"
+"$PACT_BIN/pactctl" -s "$SERVERS" create -e /app/lost >"$WORK/lost" 2>&1 &
+alive=$!
+check "create -e once more" eventually ctl stat /app/lost
+kill -STOP "$alive"
+check "it is gone when its session expires" eventually not ctl stat /app/lost
+kill -CONT "$alive"
+ended=0
+wait "$alive" || ended=$?
+check "which ends the command with status 1 (is $ended)" test "$ended" = 1
+check "and is said" grep -q 'the session was lost' "$WORK/lost"
 check "create -t" ctl create -t 200ms /app/brief
 check "goes by itself" eventually not ctl stat /app/brief
 check "create -c" ctl create -c /app/box
