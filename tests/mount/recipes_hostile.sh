@@ -251,6 +251,9 @@ check "double-barrier has not run its command" test ! -e "$WORK/ran"
 kill_hard $holder
 
 echo "# cron-once, service-registry: what is not done is said"
+mkdir "$WORK/plain"
+check "cron-once where pactfs is not mounted" not "$recipes/cron-once" "$WORK/plain/job" touch "$WORK/ran-plain"
+check "runs nothing" test ! -e "$WORK/ran-plain"
 mkdir -p "$a"/quota/runs/full "$a"/conflict/runs
 echo 'nodes 1' >"$a/quota/runs/.pact/quota"
 on 0 cron-once @/quota touch "$WORK/ran" 2>"$WORK/heard" &
