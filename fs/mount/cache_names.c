@@ -69,11 +69,12 @@ static void free_list(struct name *list)
 }
 
 /* The kernel may hold this thread when the process is killed: then it must not keep the files that the next worker
- * locks. stderr is for the sanitizers. */
+ * locks. In the foreground stderr is for the sanitizers. */
 static bool separate(const struct cache_names *names)
 {
     unsigned device = (unsigned)fuse_session_fd(names->session);
-    return !unshare(CLONE_FILES) && (device <= 3 || !close_range(3, device - 1, 0)) && !close_range(device + 1, ~0u, 0);
+    return !unshare(CLONE_FILES) && (device <= 3 || !close_range(3, device - 1, 0)) &&
+           !close_range(device + 1, ~0u, 0) && (!names->mount->background || log_leave_standard());
 }
 
 static void *expire_main(void *arg)

@@ -11,6 +11,7 @@
 
 #include "fs/mount/ghost_place.h"
 #include "fs/mount/ghost_thread.h"
+#include "fs/mount/log.h"
 
 /* --- whose requests are ghosts' --- */
 
@@ -97,8 +98,8 @@ static void perform(struct ghost_thread *thread, struct ghost_job *job)
     ghosts_note_announced(ghosts);
 }
 
-/* The first two invariants of ghost_thread.h; stderr is for the sanitizers. `place` is closed after `stopping` is set:
- * while that is not so, the copy of the table made before has it. */
+/* The first two invariants of ghost_thread.h; in the foreground stderr is for the sanitizers. `place` is closed after
+ * `stopping` is set: while that is not so, the copy of the table made before has it. */
 bool ghosts_separate(struct ghosts *ghosts)
 {
     if (unshare(CLONE_FS | CLONE_FILES) < 0)
@@ -109,14 +110,14 @@ bool ghosts_separate(struct ghosts *ghosts)
     if (stopping)
         return false;
     if (ghosts->place < 0)
-        return close_range(3, ~0u, 0) == 0;
+        return close_range(3, ~0u, 0) == 0 && (!ghosts->mount->background || log_leave_standard());
     /* To go there may ask this daemon, who may be dead by then: /dev/fuse must not be open any more. */
     unsigned place = (unsigned)ghosts->place;
     if ((place > 3 && close_range(3, place - 1, 0) < 0) || close_range(place + 1, ~0u, 0) < 0)
         return false;
     bool there = fchdir(ghosts->place) == 0;
     close(ghosts->place);
-    return there;
+    return there && (!ghosts->mount->background || log_leave_standard());
 }
 
 static void *ghost_main(void *arg)

@@ -44,7 +44,7 @@ struct mount {
     _Atomic uint64_t staged_bytes; /* of all handles together; at most LIMIT_STAGED_BYTES */
     struct calls *calls;           /* how often the kernel asked, and what: calls.h */
     dev_t device;                  /* st_dev of the mount; 0 until it answers */
-    bool read_only, tokens, linearizable;
+    bool read_only, tokens, linearizable, background;
     bool kernel_permissions; /* default_permissions is on (root); else the daemon checks */
     bool init_patched;       /* the reply to INIT has been seen: serve.c */
 };
@@ -73,6 +73,10 @@ void mount_drop_pages(struct mount *mount, uint64_t id);
 /* A file's or symlink's stat and data (a count for the caller): as the tree has it, or, if it was removed after it was
  * looked up, as it was then. ERR_OK or ERR_NO_NODE. */
 int mount_data(struct mount *mount, uint64_t id, struct node_stat *stat, struct data **data, bool *removed);
+
+/* Whether a call has found its file gone, though the kernel has looked the name up anew already: others replace it all
+ * the time. Then it is as if it had come just before, on what was found (found.h; false as well: that is not known). */
+bool mount_came_late(fuse_req_t req, uint64_t id, struct node_stat *found);
 
 /* Replies with the errno of a code; ERR_OK is success. */
 void reply_code(fuse_req_t req, int code);

@@ -434,6 +434,7 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
         .fence = fence_new(options->lost, options->estate),
         .record = record_open(options->name, options->mountpoint),
         .read_only = options->read_only,
+        .background = options->background,
         .tokens = !options->literal,
         .linearizable = options->linearizable,
         .kernel_permissions = geteuid() == 0,

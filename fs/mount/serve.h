@@ -14,6 +14,7 @@ struct mount_options {
     const char *root;                           /* the directory to mount: "/", "/sub" … */
     const char *flags;                          /* for the kernel: "" or ",noexec,noatime" … */
     uint32_t session_timeout_ms, op_timeout_ms; /* 0: the defaults */
+    bool background;                            /* whoever started us must not wait for our descriptors */
     bool read_only;                             /* enforced here; the kernel sees rw, or it would refuse ghosts */
     bool literal;                               /* tokens in names are not looked for */
     bool linearizable;

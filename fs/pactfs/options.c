@@ -209,6 +209,7 @@ void options_read(int argc, char **argv, struct options *options)
             exit(2); /* getopt has said it */
         }
     }
+    options->mount.background = !options->foreground;
     if (argc - optind != 2)
         usage_error("usage: pactfs SERVERS MOUNTPOINT [-f] [-o OPTION,...] (see --help)");
     options->servers = kept_copy(argv[optind]);

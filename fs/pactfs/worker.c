@@ -79,14 +79,11 @@ static int ask_for_device(void)
 
 void leave_terminal(void)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (chdir("/") || null < 0)
+    if (chdir("/"))
         log_line("cannot leave the directory: %s", strerror(errno));
     log_to_syslog("pactfs");
-    for (int standard = 0; standard <= 2 && null >= 0; standard++)
-        dup2(null, standard);
-    if (null > 2)
-        close(null);
+    if (!log_leave_standard())
+        log_line("cannot leave the terminal: %s", strerror(errno));
 }
 
 /* False: nobody waits for the mount any more. */

@@ -17,6 +17,14 @@ start_mount "$a"
 echo content >"$a/file"
 mkdir "$a/dir"
 
+echo "# in the background it lets go of whoever started it"
+mkdir "$WORK/captured"
+check "what it says can be captured" test "$(timeout 20 "$pactfs" "$SERVERS" "$WORK/captured" 2>&1)" == ""
+check "it is mounted" mountpoint -q "$WORK/captured"
+captured=$(pgrep -f -x -- "$pactfs $SERVERS $WORK/captured")
+umount "$WORK/captured"
+eventually not kill -0 "$captured"
+
 echo "# umount"
 start_mount "$mnt"
 exec 5<"$mnt/file"
