@@ -124,8 +124,3 @@ void call_reply_code(struct call *call, const struct result *result)
 {
     reply_code(call->req, result->code);
 }
-
-void call_reply_inode_code(struct call *call, const struct result *result)
-{
-    reply_inode_code(call->req, result->code);
-}

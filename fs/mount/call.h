@@ -46,8 +46,7 @@ void call_free(struct call *call); /* one that was not submitted */
 void call_submit(struct call *call, const struct request *request);
 void call_sync(struct call *call); /* finish comes when this mount shows all that was committed before */
 
-/* A finish that replies with the code and nothing else (see reply_inode_code). */
+/* A finish that replies with the code and nothing else. */
 void call_reply_code(struct call *call, const struct result *result);
-void call_reply_inode_code(struct call *call, const struct result *result);
 
 #endif

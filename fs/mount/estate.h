@@ -79,7 +79,7 @@ struct estate {
     } fenced[2];
     _Atomic uint64_t ghosts[ESTATE_GHOSTS]; /* thread and, in the upper half, process; 0: free */
     struct sent_back sent_back;
-    _Atomic uint64_t announced;             /* zxid: all changes up to this have been announced */
+    _Atomic uint64_t announced; /* zxid: all changes up to this have been announced */
     _Atomic bool known_pages[ESTATE_KNOWN_IDS / ESTATE_KNOWN_PAGE]; /* where a bit was ever set */
     _Atomic uint64_t known[ESTATE_KNOWN_IDS / 64];
 };

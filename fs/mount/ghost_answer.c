@@ -39,7 +39,8 @@ static void set_before(struct asked *asked, const struct ghost_change *change, u
     }
 }
 
-/* False: no job is under way, and the request has been refused. */
+/* False: no job is under way, and the request has been refused: as interrupted, for then the kernel keeps the name that
+ * a ghost of the worker before has looked up, and what became of it can be told (ghost_catch_up.c). */
 static bool ask(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const char *name, struct asked *asked)
 {
     struct ghost_thread *thread = ghosts_thread(mount->ghosts, req);
@@ -57,7 +58,7 @@ static bool ask(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const ch
         pthread_mutex_unlock(&thread->lock);
     }
     if (!asked->kind)
-        fuse_reply_err(req, EIO);
+        fuse_reply_err(req, EINTR);
     return asked->kind;
 }
 

@@ -8,6 +8,7 @@
  *   a name                another             RENAME
  *   the same, or none     a name, new         CREATE
  *   not at all            a name, new there   CREATE, where the directory may be watched
+ *   not at all            nowhere             nothing: nobody has the name
  *
  * and changes of content and attributes. Some of it may have been announced already: twice is better than never. */
 #include <assert.h>
@@ -30,8 +31,9 @@ enum { BATCH = 256 }; /* znodes looked at under one lock of the tree */
 struct known {
     uint64_t id;
     enum node_kind kind;
-    bool there; /* in the tree */
-    char *path; /* where the kernel has it, from the mount's root; NULL: nowhere */
+    bool there;    /* in the tree */
+    bool unhashed; /* the kernel has expired the name, or taken it away */
+    char *path;    /* where the kernel has it, from the mount's root; NULL: nowhere */
     UT_hash_handle hh, hh_path;
 };
 
@@ -83,8 +85,8 @@ static void find_changed(struct catching *catching)
 
 /* --- where the kernel has it --- */
 
-/* The path of a descriptor; NULL: it has none any more. The caller frees it. */
-static char *path_of(const struct catching *catching, int fd)
+/* The path of a descriptor, perhaps one that it had; NULL: none. The caller frees it. */
+static char *path_of(const struct catching *catching, int fd, bool *unhashed)
 {
     char link[64], path[PATH_MAX];
     const char *deleted = " (deleted)";
@@ -94,7 +96,10 @@ static char *path_of(const struct catching *catching, int fd)
         return len >= 0 ? strdup("") : NULL;
     path[len] = 0;
     size_t end = (size_t)len - strlen(deleted);
-    if (len > (ssize_t)strlen(deleted) && !strcmp(path + end, deleted))
+    *unhashed = len > (ssize_t)strlen(deleted) && !strcmp(path + end, deleted);
+    if (*unhashed)
+        path[end] = 0;
+    if (strlen(path) <= catching->base)
         return NULL;
     return strdup(path + catching->base);
 }
@@ -103,14 +108,14 @@ static void find_path(struct catching *catching, struct known *known)
 {
     struct statx stat;
     int fd = known->id == catching->mount->root ? -1 : ghost_open_inode(known->id);
-    known->path = fd >= 0 ? path_of(catching, fd) : NULL;
+    known->path = fd >= 0 ? path_of(catching, fd, &known->unhashed) : NULL;
     if (fd < 0 && known->id == catching->mount->root)
         known->path = strdup("");
     else if (fd >= 0 && !known->there && !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stat))
         known->kind = S_ISDIR(stat.stx_mode) ? KIND_DIRECTORY : S_ISLNK(stat.stx_mode) ? KIND_SYMLINK : KIND_FILE;
     if (fd >= 0)
         close(fd);
-    if (known->path)
+    if (known->path && !known->unhashed)
         HASH_ADD_KEYPTR(hh_path, catching->by_path, known->path, strlen(known->path), known);
 }
 
@@ -167,7 +172,7 @@ static void announce_there(struct catching *catching, const struct known *known,
                            const char *name)
 {
     const char *before = NULL;
-    uint64_t parent = parent_of(catching, known, &before);
+    uint64_t parent = known->unhashed ? 0 : parent_of(catching, known, &before);
     bool moved = parent && (parent != stat->parent || strcmp(before, name));
     if (moved) {
         struct change *change = add_change(catching, CHANGE_RENAME, stat, before);
@@ -184,24 +189,39 @@ static void announce_there(struct catching *catching, const struct known *known,
         add_change(catching, CHANGE_ATTR, stat, name);
 }
 
+/* What is removed and still open may have been announced: that counts only while nothing else has the name. */
 static void announce_gone(struct catching *catching, const struct known *known)
 {
     const char *name = NULL;
-    struct node_stat stat = {.id = known->id, .kind = known->kind};
+    struct node_stat stat = {.id = known->id, .kind = known->kind}, now;
     stat.parent = parent_of(catching, known, &name);
-    if (stat.parent)
+    if (stat.parent && !(known->unhashed && mount_child(catching->mount, stat.parent, name, &now)))
         add_change(catching, CHANGE_DELETE, &stat, name);
 }
 
-/* New names in a directory, of what the kernel does not know: made there, born, or moved there. */
+/* Whether a name is new in its directory. Of what was moved there only the directory's last change of names tells: one
+ * that comes after the node's own last change, of its attributes or by the move. */
+static bool is_new(const struct catching *catching, const struct node_stat *directory, const struct node_stat *stat)
+{
+    if (stat->czxid > catching->since)
+        return true;
+    return stat->change_zxid != stat->mzxid && directory->pzxid >= stat->change_zxid;
+}
+
+/* In a directory, of what the kernel does not know: made there, born, moved there, or changed. */
 static void announce_children(struct catching *catching, const struct node *directory)
 {
     const struct node *node = node_first_child(directory);
-    struct node_stat stat;
+    struct node_stat parent, stat;
+    node_stat(directory, &parent);
     for (; node; node = node_next_sibling(node)) {
         node_stat(node, &stat);
-        if (stat.change_zxid > catching->since && !inodes_known(catching->mount->inodes, stat.id))
-            add_change(catching, CHANGE_CREATE, &stat, node_name(node).at);
+        if (stat.change_zxid <= catching->since || inodes_known(catching->mount->inodes, stat.id))
+            continue;
+        enum change_kind kind = is_new(catching, &parent, &stat) ? CHANGE_CREATE
+                                : stat.mzxid > catching->since   ? CHANGE_DATA
+                                                                 : CHANGE_ATTR;
+        add_change(catching, kind, &stat, node_name(node).at);
     }
 }
 

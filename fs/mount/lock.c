@@ -234,7 +234,9 @@ static void ask(struct handle *handle, fuse_req_t req, struct op_lock *op)
     struct mount *mount = handle->mount;
     char command[LIMIT_COMMAND_BYTES];
     uint64_t session = atomic_load(&mount->own_session);
-    int code = session ? refusal(req, handle) : ERR_SESSION_EXPIRED;
+    int code = session ? refusal(req, handle) : client_writable(mount->client);
+    if (!session && !code)
+        code = ERR_SESSION_EXPIRED;
     pthread_mutex_unlock(&handle->lock);
     if (code) {
         reply_code(req, code);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/mount/control.h"
+#include "fs/mount/estate.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/file.h"
 #include "fs/mount/found.h"
@@ -76,6 +77,21 @@ void mount_drop_pages(struct mount *mount, uint64_t id)
 {
     if (mount->session && inodes_take_paged(mount->inodes, id))
         fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, id), 0, 0);
+}
+
+bool mount_came_late(fuse_req_t req, uint64_t id, struct node_stat *found)
+{
+    const struct mount *mount = mount_of(req);
+    struct sent_back *back = &mount->estate->sent_back;
+    uint64_t key = sent_back_key((uint32_t)fuse_req_ctx(req)->pid, 0, "", 0, "");
+    struct data *data;
+    if (!found_find(mount->found, id, found, &data))
+        return false;
+    data_unref(data);
+    bool again = sent_back_again(back, key);
+    if (!again)
+        sent_back_note(back, key);
+    return again;
 }
 
 void reply_code(fuse_req_t req, int code)

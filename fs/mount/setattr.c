@@ -93,34 +93,55 @@ static void reply_attr_unchanged(fuse_req_t req, fuse_ino_t ino)
     cache_end_read(cache);
 }
 
-/* Of an open file without a name nobody but those who have it open will ever see the attributes. */
-static void change_remains(const struct call *call, fuse_ino_t ino)
+/* What the call would have made of the attributes. */
+static void change_attr(const struct call *call, struct stat *attr)
 {
     const struct node_stat *to = &call->stat;
     int mask = call->finish_value;
-    struct stat attr;
     struct timespec now;
-    if (!inodes_remains(call->mount->inodes, ino, &attr))
-        return;
     clock_gettime(CLOCK_REALTIME, &now);
     if (mask & ATTR_MODE)
-        attr.st_mode = (attr.st_mode & S_IFMT) | to->mode;
+        attr->st_mode = (attr->st_mode & S_IFMT) | to->mode;
     if (mask & ATTR_UID)
-        attr.st_uid = to->uid;
+        attr->st_uid = to->uid;
     if (mask & ATTR_GID)
-        attr.st_gid = to->gid;
+        attr->st_gid = to->gid;
     if (mask & (ATTR_ATIME | ATTR_ATIME_NOW))
-        attr.st_atim = mask & ATTR_ATIME ? inode_time(to->atime_ns) : now;
+        attr->st_atim = mask & ATTR_ATIME ? inode_time(to->atime_ns) : now;
     if (mask & (ATTR_MTIME | ATTR_MTIME_NOW))
-        attr.st_mtim = mask & ATTR_MTIME ? inode_time(to->mtime_ns) : now;
-    attr.st_ctim = now;
+        attr->st_mtim = mask & ATTR_MTIME ? inode_time(to->mtime_ns) : now;
+    attr->st_ctim = now;
+}
+
+/* Of an open file without a name nobody but those who have it open will ever see the attributes. */
+static void change_remains(const struct call *call, fuse_ino_t ino)
+{
+    struct stat attr;
+    if (!inodes_remains(call->mount->inodes, ino, &attr))
+        return;
+    change_attr(call, &attr);
     inodes_told(call->mount->inodes, ino, &attr);
+}
+
+/* Of a file that was replaced or removed between the look-up and now, as on any filesystem; false: it is not known. */
+static bool change_found(const struct call *call)
+{
+    struct node_stat found;
+    struct stat attr;
+    if (!mount_came_late(call->req, call->stat.id, &found))
+        return false;
+    inode_attr(call->mount, &found, &attr);
+    change_attr(call, &attr);
+    fuse_reply_attr(call->req, &attr, 0);
+    return true;
 }
 
 static void finish_setattr(struct call *call, const struct result *result)
 {
     fuse_ino_t ino = inode_of(call->mount, call->stat.id);
     bool removed = result->code == ERR_NO_NODE && files_is_open(call->mount->files, ino);
+    if (result->code == ERR_NO_NODE && !removed && change_found(call))
+        return;
     if (result->code && !removed) {
         reply_inode_code(call->req, result->code);
         return;

@@ -179,6 +179,26 @@ static int refuse_both(struct mount *mount, uint64_t id, const char *name)
     return !node ? ERR_NO_NODE : found ? ERR_EXISTS : ERR_NO_XATTR;
 }
 
+static void reply_changed(fuse_req_t req, uint64_t id, int code)
+{
+    struct node_stat found;
+    if (code == ERR_NO_NODE && mount_came_late(req, id, &found))
+        code = ERR_OK;
+    reply_inode_code(req, code);
+}
+
+static void finish_change(struct call *call, const struct result *result)
+{
+    reply_changed(call->req, call->stat.id, result->code);
+}
+
+static void submit(fuse_req_t req, uint64_t id, const struct request *request)
+{
+    struct call *call = call_new(req, finish_change);
+    call->stat.id = id;
+    call_submit(call, request);
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
     struct mount *mount = mount_of(req);
@@ -186,7 +206,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
     if (!code && (flags & XATTR_CREATE) && (flags & XATTR_REPLACE))
         code = refuse_both(mount, znode_of(mount, ino), name);
     if (code) {
-        reply_inode_code(req, code);
+        reply_changed(req, znode_of(mount, ino), code);
         return;
     }
     struct request request = {
@@ -198,7 +218,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
                           : flags & XATTR_REPLACE ? XATTR_MUST_REPLACE
                                                   : XATTR_ANY},
     };
-    call_submit(call_new(req, call_reply_inode_code), &request);
+    submit(req, znode_of(mount, ino), &request);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
@@ -206,10 +226,10 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
     struct mount *mount = mount_of(req);
     int code = check_change(req, ino, name);
     if (code) {
-        reply_inode_code(req, code);
+        reply_changed(req, znode_of(mount, ino), code);
         return;
     }
     struct request request = {.kind = OP_REMOVE_XATTR,
                               .xattr = {.at = {.id = znode_of(mount, ino)}, .name = {name, strlen(name)}}};
-    call_submit(call_new(req, call_reply_inode_code), &request);
+    submit(req, znode_of(mount, ino), &request);
 }

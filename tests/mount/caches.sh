@@ -97,6 +97,31 @@ touch "$WORK/forgot"
 wait "$forgetting"
 check "all done" test "$(find "$A"/names-* -mindepth 1 | wc -l)" == 20
 
+echo "# a file that others replace all the time"
+echo x >"$A/replaced"
+replace() {
+    until [[ -e $WORK/enough ]]; do
+        echo "$1" >"$A/.$1" && mv -T "$A/.$1" "$A/replaced"
+    done
+}
+replace one &
+replacing=("$!")
+replace two &
+replacing+=("$!")
+# shellcheck disable=SC2016  # Perl's
+change='
+use POSIX ();
+my ($f, $fails) = ($ARGV[0], 0);
+for (1 .. 400) {
+    chmod(0600 + $_ % 2, $f) or $fails++;
+    chown(0, $_ % 2, $f) or $fails++;
+    utime($_, $_, $f) or $fails++;
+}
+print $fails;'
+check "chmod, chown and utime of its name" test "$(perl -e "$change" "$B/replaced")" == 0
+touch "$WORK/enough"
+wait "${replacing[@]}"
+
 # show WHERE: the writer on A, readers on both mounts, and three who disturb on one of them
 show() {
     local where=$1 dir=dir-${1##*/} pid readers=() others=()

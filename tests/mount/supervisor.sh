@@ -97,6 +97,8 @@ exec 5<&- 6<&- 7<&-
 echo x >"$a/kept/gone"
 echo x >"$a/kept/old"
 cat "$a/kept/gone" "$a/kept/old" >/dev/null
+echo x >"$b/kept/unseen"
+echo x >"$b/kept/unseen-too"
 sync "$b"
 : >"$WORK/events"
 kill -STOP "$(mount_pid "$a")" # no other is started before we say so
@@ -105,11 +107,16 @@ rm "$b/kept/gone"
 mv "$b/kept/old" "$b/kept/new"
 echo more >>"$b/kept/file"
 mkdir "$b/kept/made"
+echo more >>"$b/kept/unseen"
+chmod 600 "$b/kept/unseen-too"
 kill -CONT "$(mount_pid "$a")"
 eventually replaced
-for event in 'DELETE gone' 'MOVED_TO new' 'MODIFY file' 'CREATE,ISDIR made'; do
+for event in 'DELETE gone' 'MOVED_TO new' 'MODIFY file' 'CREATE,ISDIR made' 'MODIFY unseen'; do
     check "$event" eventually grep -qx "$event" "$WORK/events"
 done
+touch "$b/kept/after"
+eventually grep -qx 'CREATE after' "$WORK/events"
+check "nothing is made that was there: $(grep CREATE "$WORK/events" | tr '\n' ';')" test "$(grep -c CREATE "$WORK/events")" == 2
 kill $watcher
 
 echo "# a writer that had not closed"
