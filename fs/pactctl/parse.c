@@ -80,6 +80,8 @@ static int parse_create(int count, char **words, struct request *request)
     if (check_path(words[optind]) != EXIT_DONE)
         return EXIT_USAGE;
     op->at = where_of(words[optind]);
+    if (op->lifetime.sequential && op->at.path.len > 0 && ((const char *)op->at.path.at)[op->at.path.len] == '/')
+        op->at.path.len++; /* in that directory, named by its number alone */
     op->kind = value && !directory && !op->lifetime.container ? KIND_FILE : KIND_DIRECTORY;
     op->mode = op->kind == KIND_FILE ? FILE_MODE : DIRECTORY_MODE;
     op->lifetime.sequence_at = op->lifetime.sequential ? name_bytes(op->at) : 0;

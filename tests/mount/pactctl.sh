@@ -29,6 +29,10 @@ gives "create a file" /app/name ctl create /app/name web
 gives "get" web ctl get /app/name
 gives "create -s" /app/job-0000000000 ctl create -s /app/job- one
 gives "create -s again" /app/job-0000000001 ctl create -s /app/job-
+check "a queue" ctl create /app/queue
+gives "create -s in a directory" /app/queue/0000000000 ctl create -s /app/queue/ one
+gives "and again" /app/queue/0000000001 ctl create -s /app/queue//
+check "its end" ctl rm -r /app/queue
 gives "set" "" ctl set --if-version 0 /app/name 'two words'
 gives "what set wrote" 'two words' ctl get /app/name
 gives "set from standard input" "" bash -c 'printf "a\0b" | "$@"' - "$PACT_BIN/pactctl" -s "$SERVERS" set /app/name -
