@@ -219,11 +219,12 @@ static void give_birth(struct mount *mount, uint64_t id)
         client_submit(mount->client, &request, ignore, NULL);
 }
 
+/* What is closed from now on does not count: the children of a holder close what they inherit again and again. */
 static void wait_for_release(struct locks *locks, const struct handle *handle)
 {
-    uint64_t until_ms;
     pthread_mutex_lock(&locks->mutex);
-    while ((until_ms = claims_closing_ms(locks, handle)) > locks_now_ms())
+    uint64_t until_ms = claims_closing_ms(locks, handle), now_ms;
+    while ((now_ms = locks_now_ms()) < until_ms && claims_closing_ms(locks, handle) > now_ms)
         sleep_until(locks, &locks->released, until_ms);
     pthread_mutex_unlock(&locks->mutex);
 }

@@ -18,7 +18,7 @@
 enum { LOCK_KEEP_MS = 100 };
 /* The kernel does not wait for the RELEASE of a close, and the threads that take requests overtake each other: whoever
  * would not wait for a lock waits so long for a RELEASE that may be under way. */
-enum { LOCK_RELEASE_MS = 100 };
+enum { LOCK_RELEASE_MS = 20 };
 
 struct locks;
 

@@ -190,6 +190,19 @@ echo first >"$a/w"
 settle
 check "what is written under a lock is there for the next holder" ways written "$a/w" "$b/w"
 check "what a close lets go is free for whoever asks next, without waiting" ways again "$a/again" "$(repeated 5000)"
+# Each command that the holder runs inherits the descriptor, and closes it when it ends.
+(
+    exec 9<>"$a/script"
+    flock 9
+    until [[ -e $WORK/script-ends ]]; do /bin/true; done
+) &
+script=$!
+check "a script holds a lock while it runs commands" eventually not timeout 10 flock -n "$b/script" true
+ended=0
+timeout 10 flock -n "$a/script" true || ended=$?
+check "who would not wait for it is refused: status 1 (is $ended)" test "$ended" == 1
+touch "$WORK/script-ends"
+wait "$script"
 check "python's lockf" python3 -c "
 import fcntl
 f, g = open('$a/f', 'r+'), open('$a/f', 'r+')
