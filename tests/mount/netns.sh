@@ -3,16 +3,18 @@
 # fault every 5 s: kill -9, SIGSTOP, one host or two cut off, a host that hears and is not heard or the other way round,
 # a full disk. On every mount writers (crash_writer.c), lockers, appenders and readers (netns_load.c) note what they did.
 #
-# Nothing acknowledged is lost, nothing is done twice, no lock is held by two, all mounts show one order; at the end all
-# trees are the same. FOR seconds (60; with PACT_SOAK an hour), faults from SEED.
+# Nothing acknowledged is lost, nothing is done twice, no lock is held by two, all mounts show one order; at the end of
+# each round all trees are the same. FOR seconds (3 minutes; with PACT_SOAK an hour), in rounds of at most ROUND (5
+# minutes): after each its load is judged and removed, so that files and disks stay within their limits. Faults from
+# SEED.
 # shellcheck disable=SC2016  # what is given to `eval` expands there
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-default=30
+default=180
 if [[ ${PACT_SANITIZED:-} ]]; then default=20; fi
 if [[ ${PACT_SOAK:-} ]]; then default=3600; fi
-for=${FOR:-$default} seed=${SEED:-$((RANDOM * 32768 + RANDOM))} hosts=5 every=5 held=3
+for=${FOR:-$default} round=${ROUND:-300} seed=${SEED:-$((RANDOM * 32768 + RANDOM))} hosts=5 every=5 held=3
 echo "# SEED=$seed FOR=$for"
 
 # --- the hosts ---
@@ -164,13 +166,10 @@ end_load() {
     LOADS=()
 }
 
-echo "# five hosts"
-start_ensemble_of_hosts
-start_load
-RANDOM=$seed
-until_s=$((SECONDS + for)) faults=0
 declare -A COUNTS=()
-while ((SECONDS < until_s)); do
+faults=0
+one_fault() {
+    local i l
     kind=${kinds[RANDOM % ${#kinds[@]}]}
     a=$((RANDOM % hosts + 1)) b=$((RANDOM % (hosts - 1) + 1))
     ((b < a)) || b=$((b + 1))
@@ -188,63 +187,99 @@ while ((SECONDS < until_s)); do
     for i in "${!REPLICA_PIDS[@]}"; do
         kill -0 "${REPLICA_PIDS[$i]}" 2>/dev/null || fail "replica $i has ended by itself"
     done
-done 2>"$WORK/shell"
+} 2>>"$WORK/shell"
 
-echo "# the end"
-check "all follow one leader" eventually all_follow
-[[ ! ${COUNTS[full]:-} ]] || check "a disk was full" test "$(fulls)" -gt 0
-end_load
-pass "$faults faults: $(for kind in "${!COUNTS[@]}"; do echo -n "${COUNTS[$kind]} $kind "; done)"
-for ((i = 1; i <= hosts; i++)); do
-    check "host $i: sync" eventually sync "$(mnt $i)"
-done
+# --- what it did is judged ---
 
 # A file that was made and never written is seen by its own host alone.
 tree() { (cd "$1" && find . ! '(' -type f -size 0 ')' -printf '%p %y %i %s %T@\n' | sort && find order locks -type f -print0 | sort -z | xargs -0 md5sum); }
-for ((i = 1; i <= hosts; i++)); do tree "$(mnt $i)" >"$WORK/tree-$i"; done
-for ((i = 2; i <= hosts; i++)); do
-    check "host $i shows the tree that host 1 shows, $(wc -l <"$WORK/tree-1") lines" diff "$WORK/tree-1" "$WORK/tree-$i"
-done
-check "every replica has the same digest" eventually same_digests
+judge_trees() {
+    local i
+    for ((i = 1; i <= hosts; i++)); do tree "$(mnt $i)" >"$WORK/tree-$i"; done
+    for ((i = 2; i <= hosts; i++)); do
+        check "host $i shows the tree that host 1 shows, $(wc -l <"$WORK/tree-1") lines" diff "$WORK/tree-1" "$WORK/tree-$i"
+    done
+    check "every replica has the same digest" eventually same_digests
+}
 
 # The writers: each host's are judged at the next one.
-acknowledged=0 refused=0 unknown=0
-for ((i = 1; i <= hosts; i++)); do
-    line=$("$PACT_TESTS/crash_check" "$(mnt $((i % hosts + 1)))/load-$i" "$WORK/notes/$i" 1) || fail "host $i's writer: $line"
-    read -r _ x _ r _ u _ <<<"$line"
-    acknowledged=$((acknowledged + x)) refused=$((refused + r)) unknown=$((unknown + u))
-done
-pass "$acknowledged writes acknowledged: 0 lost, 0 twice; $refused refused, $unknown unknown"
+judge_writers() {
+    local i line x r u acknowledged=0 refused=0 unknown=0
+    for ((i = 1; i <= hosts; i++)); do
+        line=$("$PACT_TESTS/crash_check" "$(mnt $((i % hosts + 1)))/load-$i" "$WORK/notes/$i" 1) || fail "host $i's writer: $line"
+        read -r _ x _ r _ u _ <<<"$line"
+        acknowledged=$((acknowledged + x)) refused=$((refused + r)) unknown=$((unknown + u))
+    done
+    pass "$acknowledged writes acknowledged: 0 lost, 0 twice; $refused refused, $unknown unknown"
+}
 
 # The lockers: each number was written once, and none is missing but those that are not known.
-count=$(cat "$(mnt 1)/locks/count")
-cat "$WORK"/notes/lock-* | sort -k2n >"$WORK/locks"
-check "$(grep -c '^+' "$WORK/locks") times locked, $(grep -c '^?' "$WORK/locks") unknown: no lock was held by two" \
-    test ! "$(awk '$1 == "+" { print $2 }' "$WORK/locks" | uniq -d)"
-check "and no turn is missing: $count" awk -v count="$count" '
-    $1 != "-" { seen[$2] } END { for (n = 1; n <= count; n++) if (!(n in seen)) exit 1
-    for (n in seen) if (n > count + 0 && acknowledged[n]) exit 1 }' "$WORK/locks"
-check "the last acknowledged one is there" test "$(awk '$1 == "+" { n = $2 } END { print n + 0 }' "$WORK/locks")" -le "$count"
+judge_lockers() {
+    local count
+    count=$(cat "$(mnt 1)/locks/count")
+    cat "$WORK"/notes/lock-* | sort -k2n >"$WORK/locks"
+    check "$(grep -c '^+' "$WORK/locks") times locked, $(grep -c '^?' "$WORK/locks") unknown: no lock was held by two" \
+        test ! "$(awk '$1 == "+" { print $2 }' "$WORK/locks" | uniq -d)"
+    check "and no turn is missing: $count" awk -v count="$count" '
+        $1 != "-" { seen[$2] } END { for (n = 1; n <= count; n++) if (!(n in seen)) exit 1 }' "$WORK/locks"
+    check "the last acknowledged one is there" test "$(awk '$1 == "+" { n = $2 } END { print n + 0 }' "$WORK/locks")" -le "$count"
+}
 
 # The appenders: each line that was acknowledged is there once, in order; what readers saw is how it is.
-for ((n = 0; ; n++)); do
-    [[ -e $(mnt 1)/order/$n ]] || break
-    cat "$(mnt 1)/order/$n"
-done >"$WORK/order"
-check "$(wc -l <"$WORK/order") lines appended: each once" test ! "$(sort "$WORK/order" | uniq -d)"
-for ((i = 1; i <= hosts; i++)); do
-    check "host $i's: all that were acknowledged, none that was refused" eval '
-        ! comm -23 <(awk "\$1 == \"+\" { print \$2 }" "$WORK/notes/append-$i" | sort) \
-            <(awk -v i=$i "\$1 == i { print \$2 }" "$WORK/order" | sort) | grep . &&
-        ! comm -12 <(awk "\$1 == \"-\" { print \$2 }" "$WORK/notes/append-$i" | sort) \
-            <(awk -v i=$i "\$1 == i { print \$2 }" "$WORK/order" | sort) | grep .'
-done
-check "in one file each appender's are in its order" eval 'for ((n = 0; ; n++)); do
-    [[ -e $(mnt 1)/order/$n ]] || break
-    awk "\$2 < last[\$1] + 0 { exit 1 } { last[\$1] = \$2 }" "$(mnt 1)/order/$n" || return 1; done'
-check "every reader saw beginnings of what is there now" eval 'for seen in "$WORK"/notes/seen-*; do
-    cmp -n "$(stat -c %s "$seen")" "$seen" "$(mnt 1)/order/${seen##*-}" || return 1; done'
+judge_appenders() {
+    local i n
+    for ((n = 0; ; n++)); do
+        [[ -e $(mnt 1)/order/$n ]] || break
+        cat "$(mnt 1)/order/$n"
+    done >"$WORK/order"
+    check "$(wc -l <"$WORK/order") lines appended: each once" test ! "$(sort "$WORK/order" | uniq -d)"
+    for ((i = 1; i <= hosts; i++)); do
+        check "host $i's: all that were acknowledged, none that was refused" eval '
+            ! comm -23 <(awk "\$1 == \"+\" { print \$2 }" "$WORK/notes/append-$i" | sort) \
+                <(awk -v i=$i "\$1 == i { print \$2 }" "$WORK/order" | sort) | grep . &&
+            ! comm -12 <(awk "\$1 == \"-\" { print \$2 }" "$WORK/notes/append-$i" | sort) \
+                <(awk -v i=$i "\$1 == i { print \$2 }" "$WORK/order" | sort) | grep .'
+    done
+    check "in one file each appender's are in its order" eval 'for ((n = 0; ; n++)); do
+        [[ -e $(mnt 1)/order/$n ]] || break
+        awk "\$2 < last[\$1] + 0 { exit 1 } { last[\$1] = \$2 }" "$(mnt 1)/order/$n" || return 1; done'
+    check "every reader saw beginnings of what is there now" eval 'for seen in "$WORK"/notes/seen-*; do
+        cmp -n "$(stat -c %s "$seen")" "$seen" "$(mnt 1)/order/${seen##*-}" || return 1; done'
+}
 
+remove_load() {
+    rm -rf "$(mnt 1)"/{load-*,locks,order} "$WORK/notes"
+}
+
+# One round of SECONDS: load and faults, then quiet, then the verdict.
+one_round() {
+    local until_s=$((SECONDS + $1)) i
+    start_load
+    while ((SECONDS < until_s)); do one_fault; done
+    check "all follow one leader" eventually all_follow
+    end_load
+    for ((i = 1; i <= hosts; i++)); do
+        check "host $i: sync" eventually sync "$(mnt $i)"
+    done
+    judge_trees
+    judge_writers
+    judge_lockers
+    judge_appenders
+    check "the load is removed" remove_load
+}
+
+echo "# five hosts"
+start_ensemble_of_hosts
+RANDOM=$seed
+while ((for > 0)); do
+    echo "# a round"
+    one_round $((for < round ? for : round))
+    for=$((for - round))
+done
+[[ ! ${COUNTS[full]:-} ]] || check "a disk was full" test "$(fulls)" -gt 0
+pass "$faults faults: $(for kind in "${!COUNTS[@]}"; do echo -n "${COUNTS[$kind]} $kind "; done)"
+
+echo "# the end"
 for ((i = 1; i <= hosts; i++)); do stop_mount "$(mnt $i)"; done
 stop_ensemble
 finish
