@@ -15,7 +15,7 @@
 static const char help[] =
     "Usage: pactd --id N --data DIR --ensemble ID=HOST:PEERPORT:CLIENTPORT[,...]\n"
     "             [--key FILE] [--config FILE] [--log-level LEVEL] [--state-version N]\n"
-    "             [--silence MS]\n"
+    "             [--silence MS] [--snapshot-every N]\n"
     "\n"
     "A replica of pactfs: keeps the namespace, its log and snapshots, and serves mounts.\n"
     "It stays in the foreground, logs to stderr and ends cleanly on SIGTERM or SIGINT.\n"
@@ -28,6 +28,9 @@ static const char help[] =
     "                     an upgrade that can still be undone\n"
     "  --silence MS       a member that has been silent this long counts as down (150; 50 to 30000): for\n"
     "                     networks with longer delays; all the ensemble's other waits follow it\n"
+    "  --snapshot-every N\n"
+    "                     makes a snapshot after so many entries of the log, from which the next start\n"
+    "                     begins (100000; 100 to 10000000)\n"
     "  --config FILE      lines of `name = value` with the names above; the command line wins\n"
     "  --log-level LEVEL  error, warn, info (the default) or debug\n"
     "  --help, --version\n"
@@ -36,8 +39,22 @@ static const char help[] =
 
 /* As given; NULL: not given. */
 struct raw {
-    char *id, *data, *ensemble, *key, *config, *log_level, *state_version, *silence;
+    char *id, *data, *ensemble, *key, *config, *log_level, *state_version, *silence, *snapshot_every;
 };
+
+static const struct setting {
+    const char *name;
+    size_t at; /* of its field in struct raw */
+} settings[] = {{"id", offsetof(struct raw, id)},
+                {"data", offsetof(struct raw, data)},
+                {"ensemble", offsetof(struct raw, ensemble)},
+                {"key", offsetof(struct raw, key)},
+                {"config", offsetof(struct raw, config)},
+                {"log-level", offsetof(struct raw, log_level)},
+                {"state-version", offsetof(struct raw, state_version)},
+                {"silence", offsetof(struct raw, silence)},
+                {"snapshot-every", offsetof(struct raw, snapshot_every)}};
+enum { SETTINGS = sizeof settings / sizeof *settings };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void usage_error(const char *format, ...)
 {
@@ -50,22 +67,16 @@ __attribute__((format(printf, 1, 2), noreturn)) static void usage_error(const ch
     exit(2);
 }
 
+static char **field_of(struct raw *raw, const struct setting *setting)
+{
+    return (char **)(void *)((char *)raw + setting->at);
+}
+
 static char **raw_field(struct raw *raw, const char *name)
 {
-    const struct {
-        const char *name;
-        char **field;
-    } fields[] = {{"id", &raw->id},
-                  {"data", &raw->data},
-                  {"ensemble", &raw->ensemble},
-                  {"key", &raw->key},
-                  {"config", &raw->config},
-                  {"log-level", &raw->log_level},
-                  {"state-version", &raw->state_version},
-                  {"silence", &raw->silence}};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (strcmp(name, fields[i].name) == 0)
-            return fields[i].field;
+    for (size_t i = 0; i < SETTINGS; i++)
+        if (strcmp(name, settings[i].name) == 0)
+            return field_of(raw, &settings[i]);
     return NULL;
 }
 
@@ -73,17 +84,9 @@ static char **raw_field(struct raw *raw, const char *name)
 
 static void read_command_line(int argc, char **argv, struct raw *raw)
 {
-    static const struct option options[] = {{"id", required_argument, NULL, 0},
-                                            {"data", required_argument, NULL, 0},
-                                            {"ensemble", required_argument, NULL, 0},
-                                            {"key", required_argument, NULL, 0},
-                                            {"config", required_argument, NULL, 0},
-                                            {"log-level", required_argument, NULL, 0},
-                                            {"state-version", required_argument, NULL, 0},
-                                            {"silence", required_argument, NULL, 0},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {0}};
+    struct option options[SETTINGS + 3] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}};
+    for (size_t i = 0; i < SETTINGS; i++)
+        options[2 + i] = (struct option){settings[i].name, required_argument, NULL, 0};
     static char name[] = "pactd";
     int index = 0;
     argv[0] = name; /* as getopt calls it */
@@ -110,7 +113,8 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
     struct config *config = arg;
     char **field = *section ? NULL : raw_field(&config->raw, name);
     if (!field || field == &config->raw.config || *field) {
-        snprintf(config->unknown, sizeof config->unknown, "%s%s%s", section, *section ? "." : "", name);
+        if (!*config->unknown) /* the first: it is the line that is told */
+            snprintf(config->unknown, sizeof config->unknown, "%s%s%s", section, *section ? "." : "", name);
         return 0;
     }
     *field = strdup(value);
@@ -138,9 +142,8 @@ static void read_config(struct raw *raw)
         usage_error("%s, line %d: unknown or repeated: %s", raw->config, line, config.unknown);
     if (line > 0)
         usage_error("%s, line %d: not `name = value`", raw->config, line);
-    static const char *const names[] = {"id", "data", "ensemble", "key", "log-level", "state-version", "silence"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char **given = raw_field(raw, names[i]), *configured = *raw_field(&config.raw, names[i]);
+    for (size_t i = 0; i < SETTINGS; i++) {
+        char **given = field_of(raw, &settings[i]), *configured = *field_of(&config.raw, &settings[i]);
         if (*given)
             free(configured);
         else
@@ -217,6 +220,10 @@ void options_read(int argc, char **argv, struct options *options)
     if (raw.silence && !number_parse(raw.silence, SILENCE_MIN_MS, SILENCE_MAX_MS, &options->silence_ms))
         usage_error("--silence: not a number of milliseconds from %d to %d: %s", SILENCE_MIN_MS, SILENCE_MAX_MS,
                     raw.silence);
+    if (raw.snapshot_every &&
+        !number_parse(raw.snapshot_every, SNAPSHOT_EVERY_MIN, SNAPSHOT_EVERY_MAX, &options->snapshot_every))
+        usage_error("--snapshot-every: not a number of entries from %d to %d: %s", SNAPSHOT_EVERY_MIN,
+                    SNAPSHOT_EVERY_MAX, raw.snapshot_every);
     options->data = raw.data;
     options->log_level = raw.log_level;
     take_ensemble(&raw, options);

@@ -5,6 +5,7 @@
 #include "replica/net/link.h"
 
 enum { ENSEMBLE_MAX = 7, SILENCE_MIN_MS = 50, SILENCE_MAX_MS = 30000 };
+enum { SNAPSHOT_EVERY_MIN = 100, SNAPSHOT_EVERY_MAX = 10000000 }; /* entries */
 
 struct member {
     uint32_t id;    /* 1 … 255 */
@@ -21,6 +22,7 @@ struct options {
     char addresses[ENSEMBLE_MAX][300], peer_addresses[ENSEMBLE_MAX][300]; /* HOST:CLIENTPORT, HOST:PEERPORT */
     uint32_t state_version_max;                                           /* 0: as new as this program knows */
     uint32_t silence_ms;                                                  /* 0: the default */
+    uint32_t snapshot_every;                                              /* entries; 0: the default */
     struct link_keys keys;
 };
 

@@ -89,7 +89,7 @@ static void next_slice(struct replica *replica)
 static bool wanted(const struct replica *replica, uint64_t now_ms)
 {
     const struct checkpoint *checkpoint = &replica->checkpoint;
-    return !checkpoint->cursor && now_ms >= checkpoint->not_before_ms &&
+    return !checkpoint->cursor && !replica->install.writer && now_ms >= checkpoint->not_before_ms &&
            (store_since_snapshot_bytes(replica->store) >= checkpoint->every_bytes ||
             store_since_snapshot_entries(replica->store) >= checkpoint->every_entries);
 }
@@ -120,4 +120,54 @@ void checkpoint_stop(struct replica *replica)
     checkpoint->stopping = true;
     while (checkpoint->working)
         uv_run(&replica->loop, UV_RUN_ONCE);
+    checkpoint->stopping = false; /* the next one, of the state that comes then, is to be finished */
+}
+
+/* --- the last one --- */
+
+/* Does the log since the last snapshot take long to replay, beside what the snapshot takes to load? Its record of a
+ * change has some 150 bytes. */
+static bool worthwhile(const struct replica *replica)
+{
+    enum { LITTLE_BYTES = 512 * 1024, BYTES_PER_NODE = 15 };
+    uint64_t log = store_since_snapshot_bytes(replica->store);
+    return log >= LITTLE_BYTES && log >= BYTES_PER_NODE * state_nodes(replica->state);
+}
+
+static int write_all(struct replica *replica, struct snapshot_cursor *cursor)
+{
+    struct snapshot_writer *writer;
+    uint8_t *slice = malloc(SLICE_BYTES);
+    size_t len;
+    assert(slice);
+    int code = snapshot_writer_begin(replica->store, snapshot_zxid(cursor), &writer);
+    if (code != ERR_OK)
+        goto out;
+    while (code == ERR_OK && (len = snapshot_read(cursor, slice, SLICE_BYTES)) > 0)
+        code = snapshot_writer_add(writer, slice, len);
+    if (code == ERR_OK)
+        code = snapshot_writer_commit(writer);
+    else
+        snapshot_writer_abort(writer);
+    if (code == ERR_OK)
+        code = store_snapshot_done(replica->store, snapshot_zxid(cursor));
+out:
+    free(slice);
+    return code;
+}
+
+void checkpoint_last(struct replica *replica)
+{
+    const uint64_t begun_ms = clock_ms();
+    if (!worthwhile(replica))
+        return;
+    struct snapshot_cursor *cursor = snapshot_begin(replica->state);
+    assert(cursor); /* nobody reads one any more */
+    int code = write_all(replica, cursor);
+    if (code != ERR_OK)
+        report(REPORT_WARN, "a last snapshot could not be written: %s", store_writer_error(replica->store));
+    else
+        report(REPORT_INFO, "a last snapshot at zxid %" PRIx64 ": %" PRIu64 " znodes in %" PRIu64 " ms",
+               snapshot_zxid(cursor), snapshot_nodes(cursor), clock_ms() - begun_ms);
+    snapshot_end(cursor);
 }

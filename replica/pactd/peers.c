@@ -393,6 +393,8 @@ void peers_close(struct replica *replica)
     install_abort(replica);
     if (replica->mesh)
         mesh_close(replica->mesh);
+    replica->mesh = NULL;
     for (size_t i = 0; i < replica->member_count; i++)
         free(replica->members[i].address);
+    replica->member_count = 0;
 }

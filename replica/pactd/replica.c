@@ -315,6 +315,16 @@ int replica_open(const struct replica_options *options, struct replica **out, ch
     return ERR_OK;
 }
 
+/* Everyone is told, and goes to another replica. */
+static void hang_up(struct replica *replica)
+{
+    port_close(replica->port);
+    replica->port = NULL;
+    peers_close(replica);
+    attach_free(replica);
+    questions_free(replica);
+}
+
 int replica_run(struct replica *replica)
 {
     uv_poll_start(&replica->poll, UV_READABLE, on_readable);
@@ -335,6 +345,9 @@ int replica_run(struct replica *replica)
     uv_timer_stop(&replica->due_timer);
     checkpoint_stop(replica);
     priority_come_forward();
+    hang_up(replica);
+    if (replica->failure == ERR_OK)
+        checkpoint_last(replica);
     report(REPORT_INFO, "replica %u: stopped", replica->id);
     return replica->failure;
 }
@@ -348,11 +361,7 @@ void replica_free(struct replica *replica)
 {
     if (!replica)
         return;
-    if (replica->port)
-        port_close(replica->port);
-    peers_close(replica);
-    attach_free(replica);
-    questions_free(replica);
+    hang_up(replica); /* if it never ran */
     close_loop(replica);
     roster_free(&replica->roster);
     if (replica->recent.ring)

@@ -179,6 +179,9 @@ void start_reload(struct replica *replica);
 /* checkpoint.c */
 void checkpoint_tick(struct replica *replica, uint64_t now_ms);
 void checkpoint_stop(struct replica *replica); /* waits for the worker, gives up what is under way */
+/* Before a clean end, nobody being served any more: so that the next start need not replay a long log. What cannot be
+ * written is reported, and nothing is lost but that. */
+void checkpoint_last(struct replica *replica);
 
 /* due.c: proposes the deletion of what TTLs and empty containers make due. */
 void due_run(struct replica *replica, uint64_t now_ms);

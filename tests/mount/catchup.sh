@@ -59,6 +59,28 @@ if [[ ${PACT_SOAK:-} ]]; then
 fi
 
 check "every replica has the same digest" eventually same_digests
+
+stop_mount "$mnt"
+stop_ensemble
+
+# Who took a snapshot from the leader goes on to make its own: else its log would grow for ever.
+start_ensemble 3 --snapshot-every 100
+l=$(leader) f=$((l % 3 + 1)) g=$(((l + 1) % 3 + 1))
+start_mount_on $g "$mnt"
+stop_replica $f
+rm -rf "$WORK/data-$f"
+for ((n = 0; n < 4; n++)); do # small enough that one slice holds it, and larger
+    head -c 300000 /dev/urandom >"$mnt/large-$n"
+    for ((k = 0; k < 150; k++)); do mkdir "$mnt/$n-$k"; done
+done
+start_replica $f --snapshot-every 100
+log=$WORK/replica-$f.log
+check "a new one takes the leader's snapshot" eventually grep -q 'a snapshot at zxid .* comes from the leader' "$log"
+check "and follows" eventually follows $f
+known=$(wc -l <"$log")
+for ((k = 0; k < 250; k++)); do mkdir "$mnt/after-$k"; done
+own_snapshot() { tail -n "+$((known + 1))" "$log" | grep -q 'snapshot at zxid .* ms$'; }
+check "then it makes snapshots of its own" eventually own_snapshot
 stop_mount "$mnt"
 stop_ensemble
 finish

@@ -36,6 +36,7 @@ refuses 2 'has no member 2' --id 2 --data "$DATA" --ensemble $one
 refuses 2 'needs a port for its peers' --id 1 --data "$DATA" --ensemble $one,2=127.0.0.1:1:2,3=127.0.0.1:3:4
 refuses 2 'must have 1, 3, 5 or 7 members' --id 1 --data "$DATA" --ensemble $one,2=127.0.0.1:1:2
 refuses 2 'not a number from' --id 1 --data "$DATA" --ensemble $one --state-version 9
+refuses 2 '--snapshot-every: not a number of entries from 100' --id 1 --data "$DATA" --ensemble $one --snapshot-every 99
 refuses 2 '--silence: not a number of milliseconds from 50' --id 1 --data "$DATA" --ensemble $one --silence 20
 refuses 2 'there twice' --id 1 --data "$DATA" --ensemble $one,$one
 three() { printf '1=h:1:2,2=%s,3=h:5:6' "$1"; }
@@ -81,6 +82,8 @@ check "what only the file says holds" eventually grep -q ' debug ' <("$pactctl" 
 stop_pactd
 printf 'id = 1\ncolour = blue\n' >"$WORK/bad.conf"
 refuses 2 'bad.conf, line 2: .*colour' --config "$WORK/bad.conf"
+printf 'id = 1\n[colours]\nred = 1\nblue = 2\n' >"$WORK/bad.conf"
+refuses 2 'bad.conf, line 3: .*colours.red' --config "$WORK/bad.conf"
 printf 'id = 1\nthis is no setting\n' >"$WORK/bad.conf"
 refuses 2 'bad.conf, line 2' --config "$WORK/bad.conf"
 printf 'id = nine\ndata = /x\n' >"$WORK/bad.conf"
