@@ -85,6 +85,7 @@ int main(int argc, char **argv)
                                             .member_count = options.member_count,
                                             .state_version_max = options.state_version_max,
                                             .silence_ms = options.silence_ms,
+                                            .adopt = options.adopt,
                                             .snapshot_every_entries = options.snapshot_every,
                                             .keys = options.keys,
                                             .log_level = options.log_level};

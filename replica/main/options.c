@@ -15,7 +15,7 @@
 static const char help[] =
     "Usage: pactd --id N --data DIR --ensemble ID=HOST:PEERPORT:CLIENTPORT[,...]\n"
     "             [--key FILE] [--config FILE] [--log-level LEVEL] [--state-version N]\n"
-    "             [--silence MS] [--snapshot-every N]\n"
+    "             [--silence MS] [--snapshot-every N] [--adopt]\n"
     "\n"
     "A replica of pactfs: keeps the namespace, its log and snapshots, and serves mounts.\n"
     "It stays in the foreground, logs to stderr and ends cleanly on SIGTERM or SIGINT.\n"
@@ -31,6 +31,8 @@ static const char help[] =
     "  --snapshot-every N\n"
     "                     makes a snapshot after so many entries of the log, from which the next start\n"
     "                     begins (100000; 100 to 10000000)\n"
+    "  --adopt            takes over a data directory of another replica, or of an ensemble of other\n"
+    "                     members: what these acknowledged may be lost\n"
     "  --config FILE      lines of `name = value` with the names above; the command line wins\n"
     "  --log-level LEVEL  error, warn, info (the default) or debug\n"
     "  --help, --version\n"
@@ -40,6 +42,7 @@ static const char help[] =
 /* As given; NULL: not given. */
 struct raw {
     char *id, *data, *ensemble, *key, *config, *log_level, *state_version, *silence, *snapshot_every;
+    bool adopt; /* on the command line only: it is meant once */
 };
 
 static const struct setting {
@@ -84,9 +87,10 @@ static char **raw_field(struct raw *raw, const char *name)
 
 static void read_command_line(int argc, char **argv, struct raw *raw)
 {
-    struct option options[SETTINGS + 3] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}};
+    struct option options[SETTINGS + 4] = {
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {"adopt", no_argument, NULL, 'a'}};
     for (size_t i = 0; i < SETTINGS; i++)
-        options[2 + i] = (struct option){settings[i].name, required_argument, NULL, 0};
+        options[3 + i] = (struct option){settings[i].name, required_argument, NULL, 0};
     static char name[] = "pactd";
     int index = 0;
     argv[0] = name; /* as getopt calls it */
@@ -95,9 +99,12 @@ static void read_command_line(int argc, char **argv, struct raw *raw)
             fputs(option == 'h' ? help : "pactd " PACT_VERSION "\n", stdout);
             exit(0);
         }
-        if (option != 0)
+        if (option == 'a')
+            raw->adopt = true;
+        else if (option == 0)
+            *raw_field(raw, options[index].name) = optarg;
+        else
             exit(2); /* getopt has said it */
-        *raw_field(raw, options[index].name) = optarg;
     }
     if (optind < argc)
         usage_error("not an option: %s (see --help)", argv[optind]);
@@ -225,6 +232,7 @@ void options_read(int argc, char **argv, struct options *options)
         usage_error("--snapshot-every: not a number of entries from %d to %d: %s", SNAPSHOT_EVERY_MIN,
                     SNAPSHOT_EVERY_MAX, raw.snapshot_every);
     options->data = raw.data;
+    options->adopt = raw.adopt;
     options->log_level = raw.log_level;
     take_ensemble(&raw, options);
     take_key(&raw, options);

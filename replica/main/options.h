@@ -23,6 +23,7 @@ struct options {
     uint32_t state_version_max;                                           /* 0: as new as this program knows */
     uint32_t silence_ms;                                                  /* 0: the default */
     uint32_t snapshot_every;                                              /* entries; 0: the default */
+    bool adopt;
     struct link_keys keys;
 };
 

@@ -206,7 +206,9 @@ static void carry_out(struct replica *replica, const struct zab_action *action)
         questions_led(replica, action->token, action->zxid);
         break;
     case ZAB_FATAL:
-        replica_fail(replica, action->code, "this replica's history contradicts the leader's");
+        replica_give_up(
+            replica, action->code,
+            "this replica's history contradicts its leader's: what is committed in one is not in the other");
         break;
     default:
         on_peer_action(replica, action);

@@ -258,14 +258,57 @@ static struct replica *new_replica(const struct replica_options *options)
     return replica;
 }
 
+static struct seat seat_of(const struct replica_options *options)
+{
+    struct seat seat = {.id = (uint8_t)options->id};
+    for (size_t i = 0; i < options->member_count; i++)
+        seat.members[i] = (uint8_t)options->members[i].id;
+    return seat;
+}
+
+static void say_seat(char *text, size_t text_len, struct seat seat)
+{
+    size_t len = (size_t)snprintf(text, text_len, "replica %u of", seat.id);
+    for (size_t i = 0; i < LIMIT_REPLICAS && seat.members[i] != 0 && len < text_len; i++)
+        len += (size_t)snprintf(text + len, text_len - len, "%s %u", i ? "," : "", seat.members[i]);
+}
+
+/* What a majority acknowledged is safe with the members that acknowledged it: not with a copy of one's data, nor with
+ * one that is told that it is alone. */
+static int take_seat(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
+{
+    const struct seat given = seat_of(options), kept = store_seat(replica->store);
+    char here[64], there[64];
+    if (memcmp(&given, &kept, sizeof given) == 0)
+        return ERR_OK;
+    say_seat(here, sizeof here, given);
+    say_seat(there, sizeof there, kept);
+    if (kept.id != 0 && !options->adopt) {
+        snprintf(text, text_len,
+                 "it is the data of %s, and this is %s: it may lack what the others acknowledged (--adopt takes it "
+                 "as it is)",
+                 there, here);
+        return ERR_INVALID;
+    }
+    if (kept.id != 0)
+        report(REPORT_WARN, "the data of %s is taken over by %s", there, here);
+    int code = store_set_seat(replica->store, given);
+    if (code != ERR_OK)
+        snprintf(text, text_len, "%s", store_error(replica->store));
+    return code;
+}
+
 /* From the disk into memory, and the epoch begun. */
-static int load(struct replica *replica, char *text, size_t text_len)
+static int load(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
 {
     int code = store_open(&replica->disk, &(struct store_options){.helper = true}, &replica->store, text, text_len);
     if (code != ERR_OK)
         return code;
     if (*store_notice(replica->store))
         report(REPORT_WARN, "%s", store_notice(replica->store));
+    code = take_seat(replica, options, text, text_len);
+    if (code != ERR_OK)
+        return code;
     if (replica->member_count > 0)
         priority_stand_back(BACK_A_LITTLE); /* but the threads of the store and of the ports do not */
     code = start_load(replica, text, text_len);
@@ -275,11 +318,11 @@ static int load(struct replica *replica, char *text, size_t text_len)
 
 static int open_parts(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
 {
-    char why[256] = "";
+    char why[512] = "";
     int code = open_disk(replica, options->data, text, text_len);
     if (code != ERR_OK)
         return code;
-    code = load(replica, why, sizeof why);
+    code = load(replica, options, why, sizeof why);
     if (code != ERR_OK) {
         snprintf(text, text_len, "%s: %s", options->data, why);
         return code;

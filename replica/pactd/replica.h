@@ -20,6 +20,7 @@ struct replica_options {
     size_t address_count;
     const struct replica_member *members; /* of the ensemble, by id, this one included; ≤ LIMIT_REPLICAS */
     size_t member_count;
+    bool adopt; /* take over a data directory that another replica wrote, or one of an ensemble of other members */
     uint32_t state_version_max; /* does not go beyond it, though it could; 0: no such limit */
     uint32_t silence_ms;        /* a member that has been silent this long is down; 0: ZAB_SILENCE_MS */
     struct link_keys keys;

@@ -89,6 +89,7 @@ struct store {
     uint32_t snapshots_kept;
     uint8_t identity[STORE_IDENTITY_BYTES];
     struct epochs epochs;
+    struct seat seat;
 
     bool dead;               /* a write or a sync failed: nothing is written any more */
     atomic_bool writer_dead; /* the same, of a snapshot writer */

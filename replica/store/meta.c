@@ -1,4 +1,4 @@
-/* meta.c - the file `meta`: one page with the format's version, the log's identity and the epochs.
+/* meta.c - the file `meta`: one page with the format's version, the log's identity, the epochs and whose it is.
  *
  * It is replaced whole (temporary file, sync, rename, sync of the directory), so it is either the old or the new one.
  * Its checksum lies where it does in every version of the format: a newer one can be told from a damaged one. */
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { META_SEGMENT_SECTORS, META_BEGUN, META_ACCEPTED, META_CURRENT, META_VOTER };
+enum { META_SEGMENT_SECTORS, META_BEGUN, META_ACCEPTED, META_CURRENT, META_VOTER, META_SEAT };
 /* Values of META_VOTER; pages from before there was such a field have a zero there. */
 enum { VOTER_UNSAID, VOTER_NO, VOTER_YES };
 
@@ -39,6 +39,25 @@ static struct epochs epochs_of(const struct page *page)
     return epochs;
 }
 
+/* The field of the page, its lowest byte first: the id, then the members. */
+static_assert(sizeof(struct seat) == sizeof(uint64_t), "a seat fills one field of the page");
+
+static uint64_t seat_pack(struct seat seat)
+{
+    uint64_t field = seat.id;
+    for (unsigned i = 0; i < LIMIT_REPLICAS; i++)
+        field |= (uint64_t)seat.members[i] << (8 + 8 * i);
+    return field;
+}
+
+static struct seat seat_of(uint64_t field)
+{
+    struct seat seat = {.id = (uint8_t)field};
+    for (unsigned i = 0; i < LIMIT_REPLICAS; i++)
+        seat.members[i] = (uint8_t)(field >> (8 + 8 * i));
+    return seat;
+}
+
 static int page_accept(struct store *store, const uint8_t *bytes, bool *begun)
 {
     struct page page;
@@ -56,6 +75,7 @@ static int page_accept(struct store *store, const uint8_t *bytes, bool *begun)
     memcpy(store->identity, page.identity, STORE_IDENTITY_BYTES);
     store->segment_sectors = page.field[META_SEGMENT_SECTORS];
     store->epochs = epochs_of(&page);
+    store->seat = seat_of(page.field[META_SEAT]);
     *begun = page.field[META_BEGUN] != 0;
     return ERR_OK;
 }
@@ -105,7 +125,8 @@ int meta_save(struct store *store, bool begun, struct epochs epochs)
                                   [META_BEGUN] = begun,
                                   [META_ACCEPTED] = epochs.accepted,
                                   [META_CURRENT] = epochs.current,
-                                  [META_VOTER] = epochs.voter ? VOTER_YES : VOTER_NO}};
+                                  [META_VOTER] = epochs.voter ? VOTER_YES : VOTER_NO,
+                                  [META_SEAT] = seat_pack(store->seat)}};
     memcpy(page.identity, store->identity, STORE_IDENTITY_BYTES);
     uint8_t bytes[LOG_SECTOR_BYTES];
     page_seal(bytes, META_MAGIC, &page);
@@ -136,4 +157,16 @@ int store_set_epochs(struct store *store, struct epochs epochs)
     if (code == ERR_OK)
         store->epochs = epochs;
     return code;
+}
+
+struct seat store_seat(const struct store *store)
+{
+    return store->seat;
+}
+
+int store_set_seat(struct store *store, struct seat seat)
+{
+    int code = store_alive(store);
+    store->seat = seat;
+    return code == ERR_OK ? meta_save(store, true, store->epochs) : code;
 }

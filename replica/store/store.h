@@ -80,6 +80,16 @@ struct epochs {
 struct epochs store_epochs(const struct store *store);
 int store_set_epochs(struct store *store, struct epochs epochs); /* all of them at once, durable on ERR_OK */
 
+/* --- whose it is --- */
+
+/* The member of an ensemble that writes here, and all its members, in order; ids are 1 to 255, 0 behind the last. */
+struct seat {
+    uint8_t id, members[LIMIT_REPLICAS];
+};
+/* All zero in a new data directory, and in one from before this was kept. */
+struct seat store_seat(const struct store *store);
+int store_set_seat(struct store *store, struct seat seat); /* durable on ERR_OK */
+
 /* --- snapshots --- */
 
 uint64_t store_snapshot_zxid(const struct store *store); /* of the newest valid one; 0: none */

@@ -158,6 +158,20 @@ start_replica $f
 check "with an empty directory it is rebuilt from the others" eventually follows $f
 check "every replica has the same digest" eventually same_digests
 
+echo "# whose data it is"
+# refused TEXT PACTD-OPTION...: it does not start and says so
+refused() {
+    ! timeout 10 "$PACT_BIN/pactd" "${@:2}" 2>"$WORK/refused" && grep -qF "$1" "$WORK/refused"
+}
+l=$(leader) f=$((l % 3 + 1)) g=$(((l + 1) % 3 + 1))
+stop_replica $f
+check "who is told that it is alone is not" refused "it is the data of replica $f of 1, 2, 3, and this is replica $f of $f" \
+    --id $f --data "$WORK/data-$f" --ensemble "$f=127.0.0.1:0:0"
+check "nor is one replica's data another's" refused "it is the data of replica $f of 1, 2, 3, and this is replica $g of 1, 2, 3" \
+    --id $g --data "$WORK/data-$f" --ensemble "$ENSEMBLE"
+start_replica $f
+check "nothing was changed by it" eventually follows $f
+
 echo "# strangers"
 l=$(leader) f=$((l % 3 + 1)) g=$(((l + 1) % 3 + 1)) epoch=$(status_of "$l" | sed -nE 's/.*"epoch":([0-9]+).*/\1/p')
 stop_replica $f
@@ -175,7 +189,7 @@ rm -rf "$WORK/data-$f"
 alone=$!
 eventually eval 'kill -0 $alone && grep -q "serving on port" "$WORK/alone.log"'
 kill $alone && wait $alone
-start_replica $f
+start_replica $f --adopt
 check "data of another cluster: both sides say so" eventually eval \
     "logged $l 'replica $l has data of cluster [0-9a-f]{32}, replica $f of cluster [0-9a-f]{32}' && logged $f 'of cluster'"
 stop_replica $f

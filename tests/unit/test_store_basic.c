@@ -249,6 +249,24 @@ static void test_epochs(void **state)
     close_store(f);
 }
 
+/* Whose directory it is stays beside the epochs, and neither touches the other. */
+static void test_seat(void **state)
+{
+    struct fixture *f = *state;
+    const struct seat none = {0}, full = {.id = 250, .members = {1, 2, 3, 4, 5, 250, 255}};
+    open_store(f, &small);
+    struct seat seat = store_seat(f->store);
+    assert_memory_equal(&seat, &none, sizeof seat);
+    assert_int_equal(store_set_seat(f->store, full), ERR_OK);
+    assert_int_equal(store_set_epochs(f->store, (struct epochs){.accepted = 7, .current = 6}), ERR_OK);
+    close_store(f);
+    open_store(f, &small);
+    seat = store_seat(f->store);
+    assert_memory_equal(&seat, &full, sizeof seat);
+    assert_int_equal(store_epochs(f->store).accepted, 7);
+    close_store(f);
+}
+
 /* TRUNC: what is above is gone, at once and after a reopening; other entries may take its place; twice over. */
 static void test_truncate(void **state)
 {
@@ -386,6 +404,7 @@ int main(void)
         TEST(test_sizes),
         TEST(test_entry_larger_than_a_segment),
         TEST(test_epochs),
+        TEST(test_seat),
         TEST(test_truncate),
         TEST(test_truncate_between),
         TEST(test_snapshots_and_purge),
