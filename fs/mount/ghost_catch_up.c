@@ -10,7 +10,9 @@
  *   not at all            a name, new there   CREATE, where the directory may be watched
  *   not at all            nowhere             nothing: nobody has the name
  *
- * and changes of content and attributes. Some of it may have been announced already: twice is better than never. */
+ * and changes of content and attributes. Some of it may have been announced already: twice is better than never. Of a
+ * removed name that the kernel does not have nothing is left but its directory's pzxid: so a directory that names came
+ * to or went from is announced as changed itself (ATTRIB), and who watches it looks again. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -185,7 +187,8 @@ static void announce_there(struct catching *catching, const struct known *known,
     }
     if (stat->mzxid > catching->since)
         add_change(catching, CHANGE_DATA, stat, name);
-    else if (stat->change_zxid > catching->since && stat->czxid <= catching->since)
+    bool told = stat->mzxid > catching->since && stat->kind != KIND_DIRECTORY; /* its data is a file of its own */
+    if (!told && last_change(stat) > catching->since && stat->czxid <= catching->since)
         add_change(catching, CHANGE_ATTR, stat, name);
 }
 

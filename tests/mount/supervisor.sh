@@ -99,8 +99,17 @@ echo x >"$a/kept/old"
 cat "$a/kept/gone" "$a/kept/old" >/dev/null
 echo x >"$b/kept/unseen"
 echo x >"$b/kept/unseen-too"
+mkdir "$b/kept/names"
+echo x >"$b/kept/names/never-looked-at"
 sync "$b"
+sync "$a"
+inotifywait -m -q -e delete,attrib --format '%e %f' "$a/kept/names" >"$WORK/names" 2>"$WORK/watch.log" &
+names=$!
+names_watched() { chmod 700 "$b/kept/names" && grep -q ATTRIB "$WORK/names"; }
+eventually names_watched || fail "the watch is not there"
+sync "$a"
 : >"$WORK/events"
+: >"$WORK/names"
 kill -STOP "$(mount_pid "$a")" # no other is started before we say so
 kill_worker
 rm "$b/kept/gone"
@@ -109,11 +118,14 @@ echo more >>"$b/kept/file"
 mkdir "$b/kept/made"
 echo more >>"$b/kept/unseen"
 chmod 600 "$b/kept/unseen-too"
+rm "$b/kept/names/never-looked-at"
 kill -CONT "$(mount_pid "$a")"
 eventually replaced
 for event in 'DELETE gone' 'MOVED_TO new' 'MODIFY file' 'CREATE,ISDIR made' 'MODIFY unseen'; do
     check "$event" eventually grep -qx "$event" "$WORK/events"
 done
+check "a directory whose removed name nobody here knew is to be looked at" eventually grep -q ATTRIB,ISDIR "$WORK/names"
+kill $names
 touch "$b/kept/after"
 eventually grep -qx 'CREATE after' "$WORK/events"
 check "nothing is made that was there: $(grep CREATE "$WORK/events" | tr '\n' ';')" test "$(grep -c CREATE "$WORK/events")" == 2
