@@ -133,10 +133,17 @@ int client_wait_ready(struct client *client, uint32_t timeout_ms)
         waited = pthread_cond_clockwait(&client->moved, &client->mutex, CLOCK_MONOTONIC, &until);
     if (client->ready)
         code = ERR_OK;
-    else if (refused_for_good(client))
+    else if (refused_for_good(client) || client->refusal == ERR_NO_QUORUM)
         code = client->refusal;
     pthread_mutex_unlock(&client->mutex);
     return code;
+}
+
+const char *client_ready_text(int code)
+{
+    if (code == ERR_NO_QUORUM)
+        return "there is no leader: no majority of the replicas can be reached, or their disks are full";
+    return error_text(code);
 }
 
 /* --- requests --- */

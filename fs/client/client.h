@@ -76,9 +76,10 @@ int client_open(const struct client_options *options, struct client **client, ch
 void client_close(struct client *client);
 
 /* Waits until the tree is there and as new as the commit point was at attaching, and what an estate left under way is
- * answered. ERR_OK, ERR_UNREACHABLE after
- * timeout_ms, or why the replicas refuse for good (BAD_KEY, OTHER_CLUSTER, BAD_FORMAT). */
+ * answered. ERR_OK; after timeout_ms ERR_UNREACHABLE, or ERR_NO_QUORUM: a replica answers, but has no leader; or why
+ * the replicas refuse for good (BAD_KEY, OTHER_CLUSTER, BAD_FORMAT). */
 int client_wait_ready(struct client *client, uint32_t timeout_ms);
+const char *client_ready_text(int code); /* such a code in words */
 
 /* --- requests --- */
 

@@ -6,10 +6,15 @@
 
 void words_escape(const char *text, char *to, size_t cap)
 {
+    line_escape(*text ? text : "-", to, cap, ' ');
+}
+
+void line_escape(const char *text, char *to, size_t cap, char last)
+{
     size_t len = 0;
-    for (text = *text ? text : "-"; *text && len + ESCAPED < cap; text++) {
+    for (; *text && len + ESCAPED < cap; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c <= ' ' || c == '\\' || c == 127)
+        if (c <= (unsigned char)last || c == '\\' || c == 127)
             len += (size_t)snprintf(to + len, cap - len, "\\%03o", c);
         else
             to[len++] = (char)c;

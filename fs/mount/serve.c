@@ -296,9 +296,9 @@ static int wait_for_tree(struct serving *serving, char *text, size_t text_len)
     do {
         copied = atomic_load(&serving->copied);
         code = client_wait_ready(serving->mount.client, wait_ms);
-    } while (code == ERR_UNREACHABLE && atomic_load(&serving->copied) != copied);
+    } while ((code == ERR_UNREACHABLE || code == ERR_NO_QUORUM) && atomic_load(&serving->copied) != copied);
     if (code)
-        snprintf(text, text_len, "%s: %s", serving->options->name, error_text(code));
+        snprintf(text, text_len, "%s: %s", serving->options->name, client_ready_text(code));
     return code;
 }
 

@@ -39,7 +39,7 @@ int tool_open(struct tool *tool, bool observer, const struct client_events *even
     }
     int error = client_wait_ready(tool->client, READY_TIMEOUT_MS);
     if (error != ERR_OK)
-        return fail("%s: %s", tool->address, error_text(error));
+        return fail("%s: %s", tool->address, client_ready_text(error));
     return EXIT_DONE;
 }
 
@@ -58,16 +58,26 @@ int tool_call(struct tool *tool, const struct request *request, const char *what
     return fail("%s: %s", what, error_text(result->code));
 }
 
+static json_t *key_path(const char *directory, const char *name)
+{
+    char path[LIMIT_PATH_BYTES];
+    int len = snprintf(path, sizeof path, "%s/%s", directory, name);
+    return json_text(path, len > 0 && (size_t)len < sizeof path ? (size_t)len : 0);
+}
+
 int command_keygen(struct tool *tool, int count, char **words)
 {
     char text[256] = "";
-    (void)tool;
     if (count != 2)
         return usage("keygen takes a directory");
     if (mkdir(words[1], 0700) != 0 && errno != EEXIST)
         return fail("%s: %s", words[1], strerror(errno));
     if (keys_generate(words[1], text, sizeof text) != ERR_OK)
         return fail("%s", text);
-    printf("%s/replica.key\n%s/mount.key\n", words[1], words[1]);
+    if (tool->json)
+        json_print(json_pack("{s:o,s:o}", "replica_key", key_path(words[1], "replica.key"), "mount_key",
+                             key_path(words[1], "mount.key")));
+    else
+        printf("%s/replica.key\n%s/mount.key\n", words[1], words[1]);
     return EXIT_DONE;
 }

@@ -58,6 +58,8 @@ int words_split(char *line, char **words);
 
 /* A path from the root into `to` (LIMIT_PATH_BYTES + 1); a longer one loses its beginning to "…". */
 void path_of(const struct state *state, const struct node *node, char *to);
+/* A line, and " -> " with another path unless that is NULL: what would break a line or steer a terminal as \ooo. */
+void print_path(const char *path, const char *to);
 /* The znode or NULL after a message. */
 const struct node *find_or_fail(const struct state *state, const char *path);
 /* A JSON string of any bytes: those that are no UTF-8 as \xNN. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/client/lock_words.h"
 #include "fs/pactctl/pactctl.h"
 
 void path_of(const struct state *state, const struct node *node, char *to)
@@ -23,6 +24,18 @@ void path_of(const struct state *state, const struct node *node, char *to)
     if (start == LIMIT_PATH_BYTES)
         room[--start] = '/';
     memcpy(to, room + start, sizeof room - start);
+}
+
+void print_path(const char *path, const char *to)
+{
+    char line[ESCAPED * LIMIT_PATH_BYTES + 1];
+    line_escape(path, line, sizeof line, ' ' - 1);
+    fputs(line, stdout);
+    if (to != NULL) {
+        line_escape(to, line, sizeof line, ' ' - 1);
+        printf(" -> %s", line);
+    }
+    putchar('\n');
 }
 
 const struct node *find_or_fail(const struct state *state, const char *path)

@@ -53,8 +53,7 @@ static void print_listed(const struct tool *tool, const struct state *state, con
                              "size", (json_int_t)stat.size, "version", (json_int_t)stat.version));
         return;
     }
-    fwrite(name.at, 1, name.len, stdout);
-    putchar('\n');
+    print_path(name.at, NULL);
 }
 
 static void list(const struct tool *tool, const struct state *state, const struct node *node, bool deep)

@@ -45,6 +45,8 @@ static int read_lines(struct txn *txn, FILE *file, const char *path)
     for (size_t number = 1; code == EXIT_DONE && (len = getline(&line, &capacity, file)) >= 0; number++) {
         if (len > 0 && line[len - 1] == '\n')
             line[--len] = '\0';
+        if (len > 0 && line[len - 1] == '\r') /* from another system's editor */
+            line[--len] = '\0';
         size_t before = txn->count;
         usage_line = number;
         code = strlen(line) == (size_t)len ? add_line(txn, line, number) : usage("a NUL byte");

@@ -102,7 +102,8 @@ static bool is_watched(struct watch *watch, uint64_t id, uint64_t parent)
 static void tell(struct watch *watch, uint64_t zxid, const char *event, const char *path, const char *to)
 {
     if (!watch->tool->json) {
-        printf(to == NULL ? "%s %s\n" : "%s %s -> %s\n", event, path, to);
+        printf("%s ", event);
+        print_path(path, to);
         fflush(stdout);
         return;
     }

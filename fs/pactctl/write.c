@@ -18,6 +18,13 @@ static char *read_input(size_t *len)
     return text;
 }
 
+/* What was done, for who asks for JSON; people need no word of it. */
+static void print_done(const struct tool *tool, const char *path, uint64_t zxid)
+{
+    if (tool->json)
+        json_print(json_pack("{s:o,s:I}", "path", json_text(path, strlen(path)), "zxid", (json_int_t)zxid));
+}
+
 int command_set(struct tool *tool, int count, char **words)
 {
     struct request request;
@@ -38,6 +45,8 @@ int command_set(struct tool *tool, int count, char **words)
     code = tool_open(tool, false, NULL);
     if (code == EXIT_DONE)
         code = tool_call(tool, &request, path, &result);
+    if (code == EXIT_DONE)
+        print_done(tool, path, result.zxid);
     free(input);
     return code;
 }
@@ -135,7 +144,7 @@ static bool doom_tree(const struct state *state, const struct node *top, struct 
 static int delete_doomed(struct tool *tool, struct doomed *doomed, size_t keep, const char *path)
 {
     struct request *ops = calloc(LIMIT_MULTI_OPS, sizeof *ops);
-    struct result result;
+    struct result result = {0};
     int code = ops == NULL ? fail("no memory") : EXIT_DONE;
     while (code == EXIT_DONE && doomed->count > keep) {
         size_t count = 0;
@@ -148,6 +157,8 @@ static int delete_doomed(struct tool *tool, struct doomed *doomed, size_t keep, 
         code = tool_call(tool, &multi, path, &result);
     }
     free(ops);
+    if (code == EXIT_DONE)
+        print_done(tool, path, result.zxid);
     return code;
 }
 
@@ -186,5 +197,7 @@ int command_rm(struct tool *tool, int count, char **words)
     code = tool_open(tool, false, NULL);
     if (code == EXIT_DONE)
         code = tool_call(tool, &request, path, &result);
+    if (code == EXIT_DONE)
+        print_done(tool, path, result.zxid);
     return code;
 }

@@ -223,4 +223,7 @@ void options_read(int argc, char **argv, struct options *options)
         usage_error("embedded: needs a directory");
     if (options->directory && options->key)
         usage_error("key=%s: an embedded replica makes its own", options->key);
+    char text[512];
+    if (options->key && keys_read(options->key, &options->mount.keys, text, sizeof text))
+        usage_error("key=%s: %s", options->key, text);
 }

@@ -118,9 +118,7 @@ static int start_embedded(struct options *options, struct embedded **embedded, c
 static int find_servers(struct options *options, struct embedded **embedded, char *text, size_t text_len)
 {
     options->mount.servers = options->servers;
-    if (options->directory)
-        return start_embedded(options, embedded, text, text_len);
-    return options->key ? keys_read(options->key, &options->mount.keys, text, text_len) : ERR_OK;
+    return options->directory ? start_embedded(options, embedded, text, text_len) : ERR_OK;
 }
 
 /* nanomsg needs descriptors for every connection, and spins when they run out. */

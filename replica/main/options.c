@@ -18,7 +18,7 @@ static const char help[] =
     "             [--silence MS] [--snapshot-every N] [--adopt]\n"
     "\n"
     "A replica of pactfs: keeps the namespace, its log and snapshots, and serves mounts.\n"
-    "It stays in the foreground, logs to stderr and ends cleanly on SIGTERM or SIGINT.\n"
+    "It stays in the foreground, logs to stderr and ends cleanly on SIGTERM, SIGINT or SIGHUP.\n"
     "\n"
     "  --id N             which member of the ensemble this replica is (1 to 255)\n"
     "  --data DIR         where log and snapshots are kept; made if missing\n"
@@ -37,7 +37,7 @@ static const char help[] =
     "  --log-level LEVEL  error, warn, info (the default) or debug\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 after SIGTERM or SIGINT, 1 if it cannot go on, 2 for a bad option or value.\n";
+    "Exit status: 0 after SIGTERM, SIGINT or SIGHUP, 1 if it cannot go on, 2 for a bad option or value.\n";
 
 /* As given; NULL: not given. */
 struct raw {

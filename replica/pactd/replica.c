@@ -389,7 +389,7 @@ int replica_run(struct replica *replica)
     checkpoint_stop(replica);
     priority_come_forward();
     hang_up(replica);
-    if (replica->failure == ERR_OK)
+    if (replica->failure == ERR_OK && !replica->full)
         checkpoint_last(replica);
     report(REPORT_INFO, "replica %u: stopped", replica->id);
     return replica->failure;

@@ -11,8 +11,10 @@ static struct bytes text(const char *string)
 
 static struct bytes own_role(const struct replica *replica)
 {
+    if (replica->full)
+        return text("full");
     if (!replica->serving)
-        return text(replica->full ? "full" : "looking");
+        return text("looking");
     if (zab_role(replica->zab) == ZAB_LEADING)
         return text("leader");
     return text(zab_voter(replica->zab) ? "follower" : "learner");

@@ -208,7 +208,17 @@ check "status --json" grep -qE '"leader":1,"epoch":[0-9]+,"members":\[\{"id":1,"
 digest_of() { sed 's/.*"digest":"\([^"]*\).*/\1/'; }
 gives "digest agrees with status" "$(ctl --json status | digest_of)" digest_of < <(ctl --json digest)
 check "sync prints the zxid" grep -qxE '0x[0-9a-f]+' <(ctl sync)
-check "stat --json" grep -q '"version":4' <(ctl --json stat /app/name)
+ctl create '/two words
+and a line' x >/dev/null
+check "set --json" grep -qE '^\{"path":"/app/name","zxid":[0-9]+\}$' <(ctl --json set /app/name four)
+check "rm --json" grep -qE '"zxid":[0-9]+' <(ctl create /app/gone x >/dev/null && ctl --json rm /app/gone)
+check "keygen --json" grep -qF "\"mount_key\":\"$WORK/json-keys/mount.key\"" <(ctl --json keygen "$WORK/json-keys")
+check "a name cannot break a line" grep -qxF '/two words\012and a line' <(ctl ls -R /)
+ctl rm '/two words
+and a line'
+printf 'create /from-elsewhere x\r\n' >"$WORK/crlf"
+check "a file of lines that end in CR LF" eval 'ctl txn "$WORK/crlf" && ctl get /from-elsewhere | grep -qx x && ctl rm /from-elsewhere'
+check "stat --json" grep -q '"version":5' <(ctl --json stat /app/name)
 
 # --- many ---
 

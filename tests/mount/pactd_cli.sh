@@ -94,7 +94,7 @@ refuses 2 '--config: .*: Is a directory' --id 1 --data "$DATA" --ensemble $one -
 
 # --- running and ending ---
 
-for signal in TERM INT; do
+for signal in TERM INT HUP; do
     start_pactd
     kill -$signal "$PACTD_PID"
     check "SIG$signal ends it with status 0" wait "$PACTD_PID"

@@ -27,7 +27,9 @@ check "the write that did not fit says so: $(cat "$WORK/err")" grep -qE 'quorum|
 check "pactd says so" grep -q 'error the disk is full' "$WORK/pactd.log"
 check "what was acknowledged can be read" test "$(ctl get /count)" = $written
 check "status names no leader" grep -q '"leader":0' <(ctl --json status)
+check "and that its replica is full" grep -q '"role":"full"' <(ctl --json status)
 check "a new session is refused" not ctl set /count never
+check "  and why" grep -q 'disks are full' <(ctl set /count never 2>&1)
 PATIENCE=15 eventually false # longer than the session's timeout
 check "a session outlives its timeout" ctl get /alive
 
