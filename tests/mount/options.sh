@@ -52,10 +52,10 @@ start_pactd --key "$WORK/keys/replica.key"
 start_mount "$mnt" -o "key=$WORK/keys/mount.key"
 check "the right key" mkdir "$mnt/x"
 stop_mount "$mnt"
-refuses 2 'key' "$SERVERS" "$mnt" -o "key=$WORK/other/mount.key"
+refuses 1 'key' "$SERVERS" "$mnt" -o "key=$WORK/other/mount.key"
 refuses 1 . "$SERVERS" "$mnt" -o op_timeout=1s
 chmod 644 "$WORK/other/mount.key"
-refuses 1 'other' "$SERVERS" "$mnt" -o "key=$WORK/other/mount.key"
+refuses 2 'other' "$SERVERS" "$mnt" -o "key=$WORK/other/mount.key"
 stop_pactd
 rm -rf "$DATA"
 
