@@ -267,6 +267,24 @@ void files_set_removed(struct files *files, struct file *file)
     pthread_mutex_unlock(&files->lock);
 }
 
+int files_resize_removed(struct files *files, fuse_ino_t ino, uint64_t size)
+{
+    const struct edit cut = {.kind = EDIT_TRUNCATE, .offset = size};
+    struct data *data;
+    int code = ERR_OK;
+    pthread_mutex_lock(&files->lock);
+    struct file *file = file_find(files, ino);
+    if (file && file->removed) {
+        code = data_edit(file->last, &cut, 1, &data);
+        if (!code) {
+            data_unref(file->last);
+            file->last = data;
+        }
+    }
+    pthread_mutex_unlock(&files->lock);
+    return code;
+}
+
 void files_set_last(struct files *files, struct file *file, struct data *last)
 {
     pthread_mutex_lock(&files->lock);

@@ -74,6 +74,8 @@ void files_set_removed(struct files *files, struct file *file);
 bool files_lost(struct files *files, const struct file *file);
 /* Gives a removed file new data (a count is taken). */
 void files_set_last(struct files *files, struct file *file, struct data *last);
+/* Gives a removed file, open as it is, another size. ERR_OK, or ERR_TOO_BIG. */
+int files_resize_removed(struct files *files, fuse_ino_t ino, uint64_t size);
 
 /* Notes what a handle has staged by now. */
 void files_stage(struct files *files, struct handle *handle);

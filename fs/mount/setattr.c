@@ -93,6 +93,8 @@ static void reply_attr_unchanged(fuse_req_t req, fuse_ino_t ino)
     cache_end_read(cache);
 }
 
+enum { RESIZES = 1 << 30 }; /* beside the ATTR_… of a call's finish_value: it sets the size, too */
+
 /* What the call would have made of the attributes. */
 static void change_attr(const struct call *call, struct stat *attr)
 {
@@ -117,6 +119,8 @@ static void change_attr(const struct call *call, struct stat *attr)
 static void change_remains(const struct call *call, fuse_ino_t ino)
 {
     struct stat attr;
+    if (call->finish_value & RESIZES)
+        files_resize_removed(call->mount->files, ino, call->stat.size); /* which is no more than a file may have */
     if (!inodes_remains(call->mount->inodes, ino, &attr))
         return;
     change_attr(call, &attr);
@@ -212,6 +216,10 @@ static void submit(fuse_req_t req, fuse_ino_t ino, const struct stat *attr, int 
     call->stat = (struct node_stat){
         .id = id, .mode = set.mode, .uid = set.uid, .gid = set.gid, .atime_ns = set.atime_ns, .mtime_ns = set.mtime_ns};
     call->finish_value = (int)set.mask;
+    if (to_set & FUSE_SET_ATTR_SIZE) {
+        call->stat.size = (uint64_t)attr->st_size;
+        call->finish_value |= RESIZES;
+    }
     call_submit(call, &request);
 }
 

@@ -119,6 +119,26 @@ static void settle(struct apply *apply, struct locked *locked)
     locked_trim(apply->state, locked);
 }
 
+/* Whether somebody who waits for a lock of this znode waits for nobody. */
+static bool grantable(const struct apply *apply, const struct locked *locked)
+{
+    for (const struct lock *lock = lock_first(&locked->waiters); lock != NULL; lock = lock_next(&locked->waiters, lock))
+        if (lock_blocker(apply->state, locked, lock) == NULL)
+            return true;
+    return false;
+}
+
+/* A new waiter of one znode's closes a circle: in it somebody, of any znode's, now overtakes. */
+static void settle_circle(struct apply *apply, const struct locked *joined)
+{
+    uint64_t id = 0;
+    for (struct locked *locked; (locked = locked_from(apply->state, id)) != NULL;) {
+        id = locked->by_id.key + 1;
+        if (locked == joined || grantable(apply, locked))
+            settle(apply, locked);
+    }
+}
+
 /* --- lock --- */
 
 static struct lock lock_asked(const struct apply *apply, struct locked *locked, const struct op_lock *op)
@@ -153,7 +173,10 @@ static int join_queue(struct apply *apply, const struct op_lock *op)
     if (lock->space == LOCK_FLOCK)
         clear_range(apply->state, locked, lock);
     lock_enter(apply->state, lock);
-    settle(apply, locked);
+    if (lock->space == LOCK_POSIX && apply->state->version >= STATE_VERSION_CIRCLES && lock_circles(apply->state, lock))
+        settle_circle(apply, locked);
+    else
+        settle(apply, locked);
     return ERR_LOCK_WAITS;
 }
 

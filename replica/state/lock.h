@@ -11,10 +11,10 @@
  *  5. What is granted is looked for on every znode that an entry touched, before the entry is done.
  *
  * The session, the space and the owner's number together are the owner: a process, whatever it locks, but for flock an
- * open description of one znode. A waits for B if a lock of B, held or asked for
- * earlier, conflicts with one that A waits for, or if A waits for another who waits for B; but (from state version 4)
- * not for what B asked for if that is all that B waits for, and waits for what A holds of the znode. A request is
- * granted if no holder conflicts with it and no earlier waiter either, but for those that wait for the owner itself. */
+ * open description of one znode. A waits for B if a lock of B, held or asked for earlier, conflicts with one that A
+ * waits for, or if A waits for another who waits for B; but (from state version 4) not for what B asked for if that is
+ * all that B waits for, and waits for what A holds of the znode. A request is granted if no holder conflicts with it
+ * and no earlier waiter either, but for those that wait for the owner itself. */
 #ifndef PACT_LOCK_H
 #define PACT_LOCK_H
 
@@ -76,8 +76,13 @@ const char *lock_check_all(const struct state *state); /* as state_check */
 /* What keeps a lock from being granted; NULL: nothing. `lock` waits already, or is not in the table: then it would come
  * last. `locked` may be NULL. */
 const struct lock *lock_blocker(const struct state *state, const struct locked *locked, const struct lock *lock);
-/* Whether the owner would wait for itself, if this one, not in the table yet, waited. */
+/* Whether the owner would wait for itself, if this one, not in the table yet, waited. From version 5 on: for what is
+ * held, each by the next, as Linux has it. No other circle lasts: one that goes through the queue has in it one who is
+ * kept by an earlier waiter only, who waits for him; so he is not (lock_blocker). */
 bool lock_deadlocks(const struct state *state, const struct locked *locked, const struct lock *lock);
+/* Whether a waiter closes any circle, through the queue too: then others wait no more for whom they waited, wherever.
+ */
+bool lock_circles(const struct state *state, const struct lock *waiter);
 
 /* --- apply_lock.c --- */
 

@@ -11,6 +11,8 @@ struct search {
     const struct state *state;
     const struct lock *target;   /* of its owner */
     bool asks;                   /* the target is about to wait for one thing more */
+    bool holders_only;           /* of what is held, not of what was asked for earlier */
+    bool whole;                  /* nobody is overtaken */
     bool *seen;                  /* by lock.waits_at */
     const struct lock **pending; /* waiters whose blockers have not been looked at */
     size_t pending_count;
@@ -67,8 +69,8 @@ static bool waits_once(const struct search *search, const struct lock *waiter)
  * `lock` holds, and for nothing else, is overtaken (lock_blocker). True: the target's owner has some of it. */
 static bool follow(struct search *search, const struct hook *list, const struct lock *lock)
 {
-    bool overtakes =
-        search->state->version >= STATE_VERSION_DEADLOCKS && list == &lock->locked->waiters && holds_here(lock, NULL);
+    bool overtakes = search->state->version >= STATE_VERSION_DEADLOCKS && !search->whole &&
+                     list == &lock->locked->waiters && holds_here(lock, NULL);
     for (const struct lock *other = lock_first(list); other != NULL && other != lock; other = lock_next(list, other)) {
         if (!lock_conflicts(other, lock) || (overtakes && holds_here(lock, other) && waits_once(search, other)))
             continue;
@@ -83,7 +85,8 @@ static bool search_run(struct search *search)
 {
     while (search->pending_count > 0) {
         const struct lock *lock = search->pending[--search->pending_count];
-        if (follow(search, &lock->locked->holders, lock) || follow(search, &lock->locked->waiters, lock))
+        if (follow(search, &lock->locked->holders, lock) ||
+            (!search->holders_only && follow(search, &lock->locked->waiters, lock)))
             return true;
     }
     return false;
@@ -115,15 +118,36 @@ const struct lock *lock_blocker(const struct state *state, const struct locked *
     return NULL;
 }
 
+/* Up to version 4 a circle through the queue was a deadlock too. */
+static bool circle_before(struct search *search, const struct locked *locked, const struct lock *lock)
+{
+    search->asks = true;
+    if (search->state->version >= STATE_VERSION_DEADLOCKS)
+        add_waits_of(search, lock); /* who waits for one thing more is overtaken no more */
+    return follow(search, &locked->holders, lock) || follow(search, &locked->waiters, lock) || search_run(search);
+}
+
 bool lock_deadlocks(const struct state *state, const struct locked *locked, const struct lock *lock)
 {
     struct search search;
+    bool found;
     search_begin(&search, state, lock);
-    search.asks = true;
-    if (state->version >= STATE_VERSION_DEADLOCKS)
-        add_waits_of(&search, lock); /* who waits for one thing more is overtaken no more */
-    bool found =
-        follow(&search, &locked->holders, lock) || follow(&search, &locked->waiters, lock) || search_run(&search);
+    search.holders_only = state->version >= STATE_VERSION_CIRCLES;
+    if (search.holders_only)
+        found = follow(&search, &locked->holders, lock) || search_run(&search);
+    else
+        found = circle_before(&search, locked, lock);
+    search_end(&search);
+    return found;
+}
+
+bool lock_circles(const struct state *state, const struct lock *waiter)
+{
+    struct search search;
+    search_begin(&search, state, waiter);
+    search.whole = true;
+    add_waits_of(&search, waiter);
+    bool found = search_run(&search);
     search_end(&search);
     return found;
 }

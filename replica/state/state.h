@@ -19,13 +19,15 @@
  *   1  the tree, sessions and their results, the cluster's id
  *   2  OP_SET_MEMBER and the table of members; in version 1 it is INVALID, as any unknown operation
  *   3  OP_LOCK, OP_UNLOCK and the table of locks; a quota below what is used is refused
- *   4  who waits for a lock that one holds shared is in nobody's way who asks for it exclusively: no deadlock */
+ *   4  who waits for a lock that one holds shared is in nobody's way who asks for it exclusively: no deadlock
+ *   5  a deadlock is a circle of who holds what another waits for; one through the queue ends by overtaking */
 enum {
-    STATE_VERSION = 4,
+    STATE_VERSION = 5,
     STATE_VERSION_MIN = 1,
     STATE_VERSION_MEMBERS = 2,
     STATE_VERSION_LOCKS = 3,
-    STATE_VERSION_DEADLOCKS = 4
+    STATE_VERSION_DEADLOCKS = 4,
+    STATE_VERSION_CIRCLES = 5
 };
 
 struct state;

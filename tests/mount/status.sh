@@ -58,8 +58,8 @@ check "sessions" all says sessions 2
 both() { (($(field mounts 1) + $(field mounts 2) + $(field mounts 3) == 2)); }
 check "and where their mounts are" eventually both
 read -r F G < <(for i in 1 2 3; do ((i == L)) || echo -n "$i "; done; echo)
-check "one state version" all says state_version 4
-check "known to all" all member_says 2 state_version_max 4
+check "one state version" all says state_version 5
+check "known to all" all member_says 2 state_version_max 5
 check "as text" grep -qE "^ +$F  +follower +0x[0-9a-f]+ +0 +127.0.0.1:${CLIENT_PORTS[F]}$" \
     <("$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[L]}" status)
 check "which marks the one that answers" grep -q "^ *$L\* leader" <("$PACT_BIN/pactctl" -s "127.0.0.1:${CLIENT_PORTS[L]}" status)

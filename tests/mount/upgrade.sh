@@ -3,7 +3,7 @@
 # two mounts write. It is at the newest version that all members know, whoever leads, and goes on to the next by itself. Nothing is lost, nothing stops, and what is older is then refused.
 . "$(dirname "$0")/lib.sh"
 
-oldest=(--state-version 1) old=(--state-version 2) newest=4
+oldest=(--state-version 1) old=(--state-version 2) newest=5
 status() { status_of "$1" | sed -E 's/"members":\[[^]]*\],//'; }
 versions_are() { # N: all replicas are at this state version
     local i

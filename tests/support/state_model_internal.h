@@ -54,6 +54,7 @@ struct model_wait {
     uint64_t handle, name;
     bool exclusive;
     size_t from, to; /* bytes, both included */
+    bool threads;    /* its owner asked for something else while it waited */
 };
 
 struct model_locks {

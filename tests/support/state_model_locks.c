@@ -136,9 +136,28 @@ static bool blocked(const struct model *model, const struct model_wait *wait, si
     return false;
 }
 
+/* Whether `wait` waits for something that `owner` holds. */
+static bool holds(const struct model *model, const struct model_wait *wait, size_t place,
+                  const struct model_owner *owner, const struct model_owner *asker)
+{
+    (void)place;
+    (void)asker;
+    for (size_t i = 0; i < model->locks.holder_count; i++)
+        if (same(&model->locks.holders[i].owner, owner) && held_against(wait, &model->locks.holders[i]))
+            return true;
+    return false;
+}
+
 static bool deadlock(const struct model *model, const struct model_wait *wait)
 {
     const struct model_locks *locks = &model->locks;
+    if (model->version >= 5) {
+        for (size_t i = 0; i < locks->holder_count; i++)
+            if (held_against(wait, &locks->holders[i]) &&
+                leads(model, holds, &locks->holders[i].owner, &wait->owner, NULL))
+                return true;
+        return false;
+    }
     if (model->version >= 4 && leads(model, blocks, &wait->owner, &wait->owner, &wait->owner))
         return true;
     for (size_t i = 0; i < locks->holder_count; i++)
@@ -168,6 +187,14 @@ static bool keeps(const struct model *model, const struct model_wait *wait, size
     return false;
 }
 
+/* The same of processes with one thread. What another thread is given, or waits for, may close a circle (version 5),
+ * but it can give it back. */
+static bool keeps_single(const struct model *model, const struct model_wait *wait, size_t place,
+                         const struct model_owner *owner, const struct model_owner *asker)
+{
+    return !wait->threads && keeps(model, wait, place, owner, asker);
+}
+
 /* Whether somebody waits for nobody, or is in a circle. */
 static const char *wrongly_waits(const struct model *model)
 {
@@ -177,7 +204,7 @@ static const char *wrongly_waits(const struct model *model)
         if (!blocked(model, wait, i))
             return "a waiter waits for nobody";
         if (wait->owner.space == LOCK_POSIX && waits_for(model, &wait->owner, &wait->owner) &&
-            leads(model, keeps, &wait->owner, &wait->owner, NULL))
+            leads(model, model->version >= 5 ? keeps_single : keeps, &wait->owner, &wait->owner, NULL))
             return "an owner waits for itself";
     }
     return NULL;
@@ -224,6 +251,20 @@ static void grant(struct model *model, uint64_t id)
     }
 }
 
+/* Of all znodes, in their order. */
+static void grant_all(struct model *model)
+{
+    for (uint64_t id = 0;;) {
+        uint64_t next = UINT64_MAX;
+        for (size_t i = 0; i < model->locks.wait_count; i++)
+            if (model->locks.waits[i].id > id && model->locks.waits[i].id < next)
+                next = model->locks.waits[i].id;
+        if (next == UINT64_MAX)
+            return;
+        grant(model, id = next);
+    }
+}
+
 /* --- the operations --- */
 
 int model_lock(struct model *model, const struct op_lock *op, struct result *result)
@@ -243,6 +284,9 @@ int model_lock(struct model *model, const struct op_lock *op, struct result *res
                               .exclusive = op->exclusive,
                               .from = byte_of(op->start),
                               .to = byte_of(op->end)};
+    for (size_t i = 0; i < locks->wait_count; i++)
+        if (same(&locks->waits[i].owner, &wait.owner))
+            locks->waits[i].threads = wait.threads = true;
     if (!blocked(model, &wait, locks->wait_count)) {
         take(model, &wait);
     } else {
@@ -258,7 +302,10 @@ int model_lock(struct model *model, const struct op_lock *op, struct result *res
         result->code = ERR_LOCK_WAITS;
     }
     result->id = op->id;
-    grant(model, op->id);
+    if (model->version >= 5 && result->code == ERR_LOCK_WAITS)
+        grant_all(model);
+    else
+        grant(model, op->id);
     return result->code;
 }
 

@@ -35,6 +35,23 @@ static void lives_on(void)
     see("file");
 }
 
+/* By its place in /proc, which needs no name. */
+static void cut_by_path(void)
+{
+    char path[40], text[16] = "";
+    put("file", "0123456789");
+    int fd = open("file", O_RDWR);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    CALL(unlink("file"));
+    CALL(truncate(path, 3));
+    see_fd("cut", fd);
+    CALL(pread(fd, text, 10, 0));
+    says("read back", "%s", text);
+    CALL(truncate(path, 5));
+    see_fd("longer", fd);
+    CALL(close(fd));
+}
+
 static void made_and_unlinked(void)
 {
     char text[16] = "";
@@ -117,7 +134,11 @@ static void keeps_sizes(void)
 }
 
 const struct cases unlinked_groups[] = {
-    {"unlinked", lives_on},          {"temporary", made_and_unlinked},
-    {"replaced", replaced},          {"unlinked-dirty", written_then_unlinked},
-    {"unlinked-sizes", keeps_sizes}, {NULL, NULL},
+    {"unlinked", lives_on},
+    {"temporary", made_and_unlinked},
+    {"replaced", replaced},
+    {"unlinked-dirty", written_then_unlinked},
+    {"unlinked-sizes", keeps_sizes},
+    {"unlinked-cut", cut_by_path},
+    {NULL, NULL},
 };
