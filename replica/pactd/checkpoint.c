@@ -159,7 +159,7 @@ out:
 void checkpoint_last(struct replica *replica)
 {
     const uint64_t begun_ms = clock_ms();
-    if (!worthwhile(replica))
+    if (replica->checkpoint.none_at_end || !worthwhile(replica))
         return;
     struct snapshot_cursor *cursor = snapshot_begin(replica->state);
     assert(cursor); /* nobody reads one any more */

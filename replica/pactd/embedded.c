@@ -162,6 +162,7 @@ static int open_replica(struct embedded *embedded, const char *name, char *text,
                                       .address_count = 2,
                                       .members = &alone,
                                       .member_count = 1,
+                                      .ends_quickly = true,
                                       .ready = on_ready,
                                       .ready_arg = embedded};
     code = own_keys(embedded->directory, "replica.key", &options.keys, text, text_len);

@@ -245,6 +245,7 @@ static struct replica *new_replica(const struct replica_options *options)
     replica->silence_ms = options->silence_ms ? options->silence_ms : ZAB_SILENCE_MS;
     replica->ready = options->ready;
     replica->ready_arg = options->ready_arg;
+    replica->checkpoint.none_at_end = options->ends_quickly;
     replica->checkpoint.every_bytes =
         options->snapshot_every_bytes ? options->snapshot_every_bytes : LOG_SNAPSHOT_EVERY_BYTES;
     replica->checkpoint.every_entries =

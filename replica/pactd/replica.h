@@ -27,6 +27,7 @@ struct replica_options {
     const char *log_level; /* error, warn, info, debug; NULL: the process's, as it is */
     /* Log written since the last snapshot that calls for a new one; 0: LOG_SNAPSHOT_EVERY_… of limits.h. */
     uint64_t snapshot_every_bytes, snapshot_every_entries;
+    bool ends_quickly;                       /* no last snapshot: who starts next waits for the data directory */
     void (*ready)(void *arg, uint16_t port); /* serving: in the loop's thread; NULL: none */
     void *ready_arg;
 };

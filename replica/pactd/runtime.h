@@ -96,6 +96,7 @@ struct checkpoint {
     int code;
     bool working; /* the worker has the writer and the slice */
     bool stopping;
+    bool none_at_end;
     uint64_t every_bytes, every_entries; /* log since the last one that calls for the next */
     uint64_t begun_ms, not_before_ms;
     uv_work_t work;
