@@ -108,6 +108,17 @@ refuses 1 ":$PORT" --id 1 --data "$WORK/second" --ensemble "1=127.0.0.1:0:$PORT"
 check "status --json" grep -qE '"leader":1,"epoch":[0-9]+,"members":\[\{"id":1,"role":"leader",.*"zxid":[0-9]+' \
     <("$pactctl" -s "$SERVERS" --json status)
 stop_pactd
+start_pactd
+value=$(head -c 800 /dev/zero | tr '\0' v)
+for ((n = 0; n < 1000; n++)); do echo "create /many-$n $value"; done >"$WORK/many"
+"$pactctl" -s "$SERVERS" txn "$WORK/many" >/dev/null
+digest=$("$pactctl" -s "$SERVERS" digest)
+stop_pactd
+check "after much a stop leaves a snapshot" grep -q 'a last snapshot at zxid [0-9a-f]*: 10[0-9][0-9] znodes' "$WORK/pactd.log"
+start_pactd
+check "from which it begins, with the same digest" test "$("$pactctl" -s "$SERVERS" digest)" = "$digest"
+stop_pactd
+check "after little it does not" not grep -q 'a last snapshot' "$WORK/pactd.log"
 if grep -q 00000000000000000000000000000001 /proc/net/if_inet6 2>/dev/null; then
     "$pactd" --id 1 --data "$WORK/six" --ensemble '1=[::1]:0:0' 2>"$WORK/six.log" &
     six=$!
