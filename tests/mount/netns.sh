@@ -194,8 +194,12 @@ one_fault() {
 # A file that was made and never written is seen by its own host alone.
 tree() { (cd "$1" && find . ! '(' -type f -size 0 ')' -printf '%p %y %i %s %T@\n' | sort && find order locks -type f -print0 | sort -z | xargs -0 md5sum); }
 judge_trees() {
-    local i
-    for ((i = 1; i <= hosts; i++)); do tree "$(mnt $i)" >"$WORK/tree-$i"; done
+    local i pids=()
+    for ((i = 1; i <= hosts; i++)); do
+        tree "$(mnt $i)" >"$WORK/tree-$i" &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i" || fail "a tree cannot be read"; done
     for ((i = 2; i <= hosts; i++)); do
         check "host $i shows the tree that host 1 shows, $(wc -l <"$WORK/tree-1") lines" diff "$WORK/tree-1" "$WORK/tree-$i"
     done
@@ -265,7 +269,6 @@ one_round() {
     judge_writers
     judge_lockers
     judge_appenders
-    check "the load is removed" remove_load
 }
 
 echo "# five hosts"
@@ -275,6 +278,7 @@ while ((for > 0)); do
     echo "# a round"
     one_round $((for < round ? for : round))
     for=$((for - round))
+    ((for <= 0)) || check "the load is removed" remove_load
 done
 [[ ! ${COUNTS[full]:-} ]] || check "a disk was full" test "$(fulls)" -gt 0
 pass "$faults faults: $(for kind in "${!COUNTS[@]}"; do echo -n "${COUNTS[$kind]} $kind "; done)"
