@@ -2,16 +2,8 @@
 #ifndef PACT_LOCK_WORDS_H
 #define PACT_LOCK_WORDS_H
 
+#include "fs/client/escape.h"
 #include "replica/state/state.h"
-
-enum { ESCAPED = 4 }; /* bytes that one of a text takes at most */
-
-/* Text as one word, NUL-terminated: blanks, control characters and the backslash as \ooo, like /proc/mounts; an empty
- * one is "-". What does not fit into `cap` bytes is left out. Names, hosts and commands are other people's: unescaped
- * they could say anything to a terminal. */
-void words_escape(const char *text, char *to, size_t cap);
-/* The same of all characters up to `last` (a blank, or what comes before it), and an empty one stays so. */
-void line_escape(const char *text, char *to, size_t cap, char last);
 
 struct lock_words {
     const char *kind;  /* flock, posix */

@@ -12,7 +12,7 @@ static void print_lock(FILE *to, const struct state *state, const char *name, co
     struct lock_words words;
     char word[ESCAPED * LIMIT_NAME_BYTES + 1];
     lock_describe(state, info, &words);
-    words_escape(name, word, sizeof word);
+    escape_word(name, word, sizeof word);
     fprintf(to, "%s %s %s %s %s %" PRIu32 " %s %s 0x%" PRIx64 " %s\n", word, words.kind, words.mode, words.state,
             words.host, info->pid, words.since, words.range, info->granted_zxid, words.command);
 }

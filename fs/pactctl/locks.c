@@ -9,7 +9,7 @@
 static void print_text(const struct lock_info *lock, const struct lock_words *words, const char *path)
 {
     char word[ESCAPED * LIMIT_PATH_BYTES + 1];
-    words_escape(*path ? path : "(removed)", word, sizeof word);
+    escape_word(*path ? path : "(removed)", word, sizeof word);
     printf("%-5s %-9s %-5s %-16s %8u %-24s %-12s 0x%-16llx %-16s %s\n", words->kind, words->mode, words->state,
            words->host, lock->pid, words->since, words->range, (unsigned long long)lock->granted_zxid, words->command,
            word);

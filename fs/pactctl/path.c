@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/client/lock_words.h"
+#include "fs/client/escape.h"
 #include "fs/pactctl/pactctl.h"
 
 void path_of(const struct state *state, const struct node *node, char *to)
@@ -29,10 +29,10 @@ void path_of(const struct state *state, const struct node *node, char *to)
 void print_path(const char *path, const char *to)
 {
     char line[ESCAPED * LIMIT_PATH_BYTES + 1];
-    line_escape(path, line, sizeof line, ' ' - 1);
+    escape_line(path, line, sizeof line);
     fputs(line, stdout);
     if (to != NULL) {
-        line_escape(to, line, sizeof line, ' ' - 1);
+        escape_line(to, line, sizeof line);
         printf(" -> %s", line);
     }
     putchar('\n');
