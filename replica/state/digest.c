@@ -9,7 +9,12 @@ enum { SEED_NODE = 1, SEED_SESSION, SEED_RESULT, SEED_GLOBALS, SEED_MEMBER, SEED
 uint64_t digest_node(const struct node *node)
 {
     uint8_t head[RECORD_HEAD_MAX_BYTES];
-    return hash_bytes(head, record_node(node, head), SEED_NODE);
+    return digest_head((struct bytes){head, record_node(node, head)});
+}
+
+uint64_t digest_head(struct bytes head)
+{
+    return hash_bytes(head.at, head.len, SEED_NODE);
 }
 
 uint64_t digest_session(const struct session *session)

@@ -8,11 +8,14 @@
 #include "replica/state/snapshot.h"
 #include "replica/state/wire.h"
 
-/* A znode whose parent may not have come yet. */
+/* A znode whose parent may not have come yet, and what is wanted of it once all have: records come in the order of
+ * hashes, so whatever is read from the znode itself then is far from what was read before. */
 struct orphan {
     struct node *node;
-    uint64_t id, parent;
-    uint64_t name_hash; /* once the parent is known */
+    uint64_t id, parent, name_hash;
+    uint32_t bytes; /* of data */
+    uint16_t reach;
+    bool directory, more;
 };
 
 struct snapshot_loader {
@@ -22,6 +25,7 @@ struct snapshot_loader {
     uint64_t nodes, digest; /* as END says */
     struct orphan *orphans;
     size_t count, capacity;
+    size_t entered;   /* so many of them are in the state's table */
     uint8_t *pending; /* the beginning of a record whose end has not come */
     size_t pending_len, pending_capacity;
 };
@@ -37,6 +41,8 @@ void loader_free(struct snapshot_loader *loader)
 {
     if (loader == NULL)
         return;
+    for (size_t i = loader->entered; i < loader->count; i++)
+        node_free(loader->orphans[i].node);
     state_free(loader->state);
     free(loader->orphans);
     free(loader->pending);
@@ -67,26 +73,35 @@ static int read_globals(struct snapshot_loader *loader, struct bytes payload)
 static bool acceptable(const struct state *state, const struct node *node)
 {
     const struct node_attr *attr = &node->attr;
-    return node->id < state->next_id && tree_node(state, node->id) == NULL && attr->czxid <= attr->change_zxid &&
-           attr->mzxid <= attr->change_zxid && node_last_change(node) <= state->zxid;
+    return node->id < state->next_id && attr->czxid <= attr->change_zxid && attr->mzxid <= attr->change_zxid &&
+           node_last_change(node) <= state->zxid;
 }
 
 static int read_node(struct snapshot_loader *loader, struct bytes payload)
 {
-    struct orphan orphan;
-    int code = record_read_node(payload, &orphan.node, &orphan.parent);
+    struct node *node;
+    uint64_t parent;
+    size_t head_len;
+    int code = record_read_node(payload, &node, &parent, &head_len);
     if (code != ERR_OK)
         return code;
-    if (!acceptable(loader->state, orphan.node)) {
-        node_free(orphan.node);
+    if (!acceptable(loader->state, node)) {
+        node_free(node);
         return ERR_CORRUPT;
     }
-    if (node_is_directory(orphan.node)) {
-        node_directory(orphan.node)->touched_zxid = loader->state->zxid;
-        node_directory(orphan.node)->subtree_bytes = data_size(orphan.node->attr.data);
+    loader->state->nodes_sum += digest_head((struct bytes){payload.at, head_len});
+    struct orphan orphan = {.node = node,
+                            .id = node->id,
+                            .parent = parent,
+                            .name_hash = tree_hash_below(parent, node_name(node)),
+                            .bytes = (uint32_t)data_size(node->attr.data),
+                            .reach = (uint16_t)tree_reach(node),
+                            .directory = node_is_directory(node),
+                            .more = node->more != NULL};
+    if (orphan.directory) {
+        node_directory(node)->touched_zxid = loader->state->zxid;
+        node_directory(node)->subtree_bytes = orphan.bytes;
     }
-    orphan.id = orphan.node->id;
-    table_insert(&loader->state->by_id, &orphan.node->by_id);
     if (loader->count == loader->capacity) {
         loader->capacity = loader->capacity * 2 + 64;
         loader->orphans = mem_grow(loader->orphans, loader->capacity * sizeof *loader->orphans);
@@ -219,114 +234,109 @@ static void sort_orphans(struct snapshot_loader *loader)
     loader->capacity = loader->count;
 }
 
-static bool owners_known(const struct state *state, const struct node *node)
+/* In the order of ids, which is not that in memory: what comes soon is fetched ahead. */
+static void fetch_ahead(const struct snapshot_loader *loader, size_t i)
 {
-    if (node->more == NULL)
-        return true;
-    const struct more_attr *more = &node->more->attr;
+    enum { AHEAD = 8 };
+    if (i + AHEAD < loader->count)
+        __builtin_prefetch(loader->orphans[i + AHEAD].node, 1);
+}
+
+static bool enter_ids(struct snapshot_loader *loader)
+{
+    struct table *by_id = &loader->state->by_id;
+    table_reserve(by_id, loader->count);
+    for (; loader->entered < loader->count; loader->entered++) {
+        const struct orphan *orphan = &loader->orphans[loader->entered];
+        if (loader->entered > 0 && orphan->id == orphan[-1].id)
+            return false;
+        fetch_ahead(loader, loader->entered);
+        table_insert_hashed(by_id, &orphan->node->by_id, tree_hash_of(orphan->id));
+    }
+    return true;
+}
+
+static bool owners_known(const struct state *state, const struct more_attr *more)
+{
     return (more->ephemeral_owner == 0 || session_find(state, more->ephemeral_owner) != NULL) &&
            (more->unborn_of == 0 || session_find(state, more->unborn_of) != NULL);
 }
 
-static bool find_parent(struct state *state, struct orphan *orphan)
+/* A parent reaches deeper than each child, so nothing hangs in a circle: all hang from the root. */
+static bool adopt(struct state *state, const struct orphan *orphan, struct node *parent)
 {
-    struct node *node = orphan->node;
-    if (orphan->id == ROOT_ID) {
-        state->root = node;
-        return orphan->parent == 0;
-    }
-    struct node *parent = tree_node(state, orphan->parent);
     if (parent == NULL || !node_is_directory(parent) || parent->more->attr.ephemeral_owner != 0)
         return false;
-    node->parent = parent;
-    orphan->name_hash = tree_hash_name(&node->by_name);
-    return true;
+    struct directory *directory = node_directory(parent);
+    if (directory->attr.reach <= orphan->reach || !directory->attr.had_children)
+        return false;
+    if (!orphan->directory) {
+        directory->subtree_bytes += orphan->bytes;
+        directory->subtree_nodes++;
+    }
+    return tree_adopt(state, orphan->node, parent, orphan->name_hash);
 }
 
-static bool adopt(struct state *state, struct node *node)
+/* Each below its parent; most have that of the one before. */
+static bool adopt_all(struct snapshot_loader *loader)
 {
-    if (!owners_known(state, node))
-        return false;
-    lifetime_index(state, node);
-    state->nodes_sum += digest_node(node);
-    if (node == state->root)
-        return true;
-    if (tree_child(state, node->parent, node_name(node)) != NULL)
-        return false;
-    tree_enter(state, node, NULL);
-    return true;
-}
-
-/* In the order of ids, which is not that in memory: what comes soon is fetched ahead, which saves a third. */
-static bool adopt_all(struct state *state, const struct orphan *orphans, size_t count)
-{
-    enum { SLOT_AHEAD = 4, NODE_AHEAD = 8 };
-    for (size_t i = 0; i < count; i++) {
-        if (i + NODE_AHEAD < count)
-            __builtin_prefetch(orphans[i + NODE_AHEAD].node);
-        if (i + NODE_AHEAD < count)
-            table_prefetch(&state->by_name, orphans[i + NODE_AHEAD].name_hash);
-        if (i + SLOT_AHEAD < count)
-            __builtin_prefetch(table_chain(&state->by_name, orphans[i + SLOT_AHEAD].name_hash));
-        if (!adopt(state, orphans[i].node))
+    struct state *state = loader->state;
+    struct node *parent = NULL;
+    table_reserve(&state->by_name, loader->count);
+    for (size_t i = 0; i < loader->count; i++) {
+        const struct orphan *orphan = &loader->orphans[i];
+        fetch_ahead(loader, i);
+        if (orphan->more && !owners_known(state, &orphan->node->more->attr))
+            return false;
+        if (orphan->more)
+            lifetime_index(state, orphan->node);
+        if (orphan->id == ROOT_ID)
+            continue;
+        if (parent == NULL || parent->id != orphan->parent)
+            parent = tree_node(state, orphan->parent);
+        if (!adopt(state, orphan, parent))
             return false;
     }
     return true;
 }
 
-/* Adds a znode, all below it done, to its parent's sums. */
-static bool settle(const struct node *node, uint32_t depth)
+/* Adds each directory to its parent's sums: those that reach least deep first, as what is below them is done then. */
+static void sum_up(const struct snapshot_loader *loader)
 {
-    if (depth + tree_reach(node) > LIMIT_DEPTH)
-        return false;
-    if (node->parent == NULL)
-        return true;
-    int64_t bytes, nodes;
-    tree_weight(node, &bytes, &nodes);
-    struct directory *parent = node_directory(node->parent);
-    parent->subtree_bytes += (uint64_t)bytes;
-    parent->subtree_nodes += (uint64_t)nodes;
-    return parent->attr.reach > tree_reach(node) && parent->attr.had_children;
-}
-
-static const struct node *first_leaf(const struct node *node, uint32_t *depth)
-{
-    for (const struct node *child; (child = node_first_child(node)) != NULL; node = child)
-        ++*depth;
-    return node;
-}
-
-/* Walks the tree, children before parents: what hangs in a circle is not come by. */
-static bool settle_all(const struct state *state, uint64_t count)
-{
-    uint32_t depth = 0;
-    uint64_t settled = 1;
-    const struct node *node = first_leaf(state->root, &depth);
-    for (; node != state->root; settled++) {
-        if (!settle(node, depth))
-            return false;
-        if (node->next != NULL) {
-            node = first_leaf(node->next, &depth);
-        } else {
-            node = node->parent;
-            depth--;
-        }
+    size_t starts[LIMIT_DEPTH + 2] = {0};
+    for (size_t i = 0; i < loader->count; i++)
+        if (loader->orphans[i].directory)
+            starts[loader->orphans[i].reach + 1]++;
+    for (size_t reach = 1; reach <= LIMIT_DEPTH + 1; reach++)
+        starts[reach] += starts[reach - 1];
+    size_t count = starts[LIMIT_DEPTH + 1];
+    struct node **sorted = mem_new(count * sizeof(struct node *));
+    for (size_t i = 0; i < loader->count; i++)
+        if (loader->orphans[i].directory)
+            sorted[starts[loader->orphans[i].reach]++] = loader->orphans[i].node;
+    for (size_t i = 0; i < count && sorted[i]->parent != NULL; i++) {
+        int64_t bytes, nodes;
+        tree_weight(sorted[i], &bytes, &nodes);
+        struct directory *parent = node_directory(sorted[i]->parent);
+        parent->subtree_bytes += (uint64_t)bytes;
+        parent->subtree_nodes += (uint64_t)nodes;
     }
-    return settle(node, depth) && settled == count;
+    free(sorted);
 }
 
 static bool assemble(struct snapshot_loader *loader)
 {
     struct state *state = loader->state;
-    if (loader->count != loader->nodes || tree_node(state, ROOT_ID) == NULL)
+    if (loader->count != loader->nodes || loader->count == 0)
         return false;
-    for (size_t i = 0; i < loader->count; i++)
-        if (!find_parent(state, &loader->orphans[i]))
-            return false;
     sort_orphans(loader);
-    table_reserve(&state->by_name, loader->count);
-    if (!adopt_all(state, loader->orphans, loader->count) || !settle_all(state, loader->count))
+    const struct orphan *root = loader->orphans;
+    if (root->id != ROOT_ID || root->parent != 0 || root->reach > LIMIT_DEPTH)
         return false;
+    state->root = root->node;
+    if (!enter_ids(loader) || !adopt_all(loader))
+        return false;
+    sum_up(loader);
     session_sort(state);
     state->sessions_sum = digest_all_sessions(state);
     if (!lock_adopt_all(state))

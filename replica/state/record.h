@@ -17,9 +17,9 @@ size_t record_lock(const struct lock *lock, uint8_t to[RECORD_HEAD_MAX_BYTES]);
 
 /* The reverse, from the bytes of a snapshot, with all that follows a head. All input is checked as far as one record
  * goes: ERR_OK or ERR_CORRUPT; globals also ERR_BAD_FORMAT, a state version this code cannot apply. The znode is the
- * caller's and not yet linked; *parent is its parent's id. A session, a member or a lock is added to the state; a lock
- * must come after those of its znode that are before it. */
-int record_read_node(struct bytes from, struct node **node, uint64_t *parent);
+ * caller's and not yet linked; *parent is its parent's id, *head_len how much of `from` record_node wrote. A session, a
+ * member or a lock is added to the state; a lock must come after those of its znode that are before it. */
+int record_read_node(struct bytes from, struct node **node, uint64_t *parent, size_t *head_len);
 int record_read_session(struct bytes from, struct state *state);
 int record_read_globals(struct bytes from, struct state *state);
 int record_read_member(struct bytes from, struct state *state);

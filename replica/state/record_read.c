@@ -116,7 +116,7 @@ static bool read_node(struct reader *in, struct node *node, bool more, struct by
     return !in->bad && in->left == 0 && sane(node, more);
 }
 
-int record_read_node(struct bytes from, struct node **node, uint64_t *parent)
+int record_read_node(struct bytes from, struct node **node, uint64_t *parent, size_t *head_len)
 {
     struct reader in = {from.at, from.len, false};
     uint64_t id = get_u64(&in);
@@ -127,10 +127,13 @@ int record_read_node(struct bytes from, struct node **node, uint64_t *parent)
     if (in.bad || kind < KIND_DIRECTORY || kind > KIND_SYMLINK)
         return ERR_CORRUPT;
     *node = node_new(id, kind);
-    if (read_node(&in, *node, more, name))
-        return ERR_OK;
-    node_free(*node);
-    return ERR_CORRUPT;
+    if (!read_node(&in, *node, more, name)) {
+        node_free(*node);
+        return ERR_CORRUPT;
+    }
+    struct bytes xattrs = blob_bytes((*node)->more == NULL ? NULL : (*node)->more->attr.xattrs);
+    *head_len = from.len - xattrs.len - data_size((*node)->attr.data);
+    return ERR_OK;
 }
 
 static void read_results(struct reader *in, struct session *session, uint32_t count)

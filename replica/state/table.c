@@ -41,11 +41,6 @@ struct link *table_chain(const struct table *table, uint64_t hash)
     return table->slots[bucket_of(table, hash)];
 }
 
-void table_prefetch(const struct table *table, uint64_t hash)
-{
-    __builtin_prefetch(&table->slots[bucket_of(table, hash)]);
-}
-
 static void push(struct link **chain, struct link *link)
 {
     link->next = *chain;
@@ -75,7 +70,12 @@ static void split(struct table *table)
 
 void table_insert(struct table *table, struct link *link)
 {
-    push(&table->slots[bucket_of(table, table->hash(link))], link);
+    table_insert_hashed(table, link, table->hash(link));
+}
+
+void table_insert_hashed(struct table *table, struct link *link, uint64_t hash)
+{
+    push(&table->slots[bucket_of(table, hash)], link);
     if (++table->count > table->buckets * LOAD)
         split(table);
 }

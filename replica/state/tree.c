@@ -21,15 +21,15 @@ static struct node *node_of_name(const struct link *by_name)
     return by_name == NULL ? NULL : CONTAINER_OF(by_name, struct node, by_name);
 }
 
-static uint64_t name_hash(const struct node *parent, struct bytes name)
+uint64_t tree_hash_below(uint64_t parent, struct bytes name)
 {
-    return hash_bytes(name.at, name.len, parent->id);
+    return hash_bytes(name.at, name.len, parent);
 }
 
 uint64_t tree_hash_name(const struct link *link)
 {
     const struct node *node = node_of_name(link);
-    return name_hash(node->parent, node_name(node));
+    return tree_hash_below(node->parent->id, node_name(node));
 }
 
 struct node *tree_node(const struct state *state, uint64_t id)
@@ -40,12 +40,17 @@ struct node *tree_node(const struct state *state, uint64_t id)
     return node;
 }
 
-struct node *tree_child(const struct state *state, const struct node *parent, struct bytes name)
+static struct node *child_hashed(const struct state *state, const struct node *parent, struct bytes name, uint64_t hash)
 {
-    struct node *node = node_of_name(table_chain(&state->by_name, name_hash(parent, name)));
+    struct node *node = node_of_name(table_chain(&state->by_name, hash));
     while (node != NULL && (node->parent != parent || !bytes_equal(node_name(node), name)))
         node = node_of_name(node->by_name.next);
     return node;
+}
+
+struct node *tree_child(const struct state *state, const struct node *parent, struct bytes name)
+{
+    return child_hashed(state, parent, name, tree_hash_below(parent->id, name));
 }
 
 struct node *tree_find(const struct state *state, struct where at, int *code)
@@ -81,13 +86,27 @@ static void remove_sibling(struct directory *parent, struct node *node)
     *(node->next == NULL ? &parent->last : &node->next->prev) = node->prev;
 }
 
-void tree_enter(struct state *state, struct node *node, struct node *before)
+static void enter(struct state *state, struct node *node, struct node *before, uint64_t hash)
 {
     struct directory *parent = node_directory(node->parent);
-    table_insert(&state->by_name, &node->by_name);
+    table_insert_hashed(&state->by_name, &node->by_name, hash);
     insert_sibling(parent, node, before);
     parent->children++;
     parent->subdirs += node_is_directory(node);
+}
+
+void tree_enter(struct state *state, struct node *node, struct node *before)
+{
+    enter(state, node, before, tree_hash_name(&node->by_name));
+}
+
+bool tree_adopt(struct state *state, struct node *node, struct node *parent, uint64_t hash)
+{
+    if (child_hashed(state, parent, node_name(node), hash) != NULL)
+        return false;
+    node->parent = parent;
+    enter(state, node, NULL, hash);
+    return true;
 }
 
 void tree_leave(struct state *state, struct node *node)
