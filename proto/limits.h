@@ -87,7 +87,7 @@
 #define ZAB_PHASE_MS         1000u /* discovery and synchronisation without progress are given up after this */
 
 /* The log. */
-#define LOG_SEGMENT_BYTES          (16u * MIB)
+#define LOG_SEGMENT_BYTES          (8u * MIB)
 #define LOG_SECTOR_BYTES           512u
 #define LOG_SNAPSHOT_EVERY_BYTES   (256u * MIB) /* log written since the last snapshot that calls for a new one */
 #define LOG_SNAPSHOT_EVERY_ENTRIES 100000u

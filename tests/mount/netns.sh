@@ -109,7 +109,7 @@ fault_mute() { mute "$a" $(others "$a"); }
 end_mute() { heal; }
 fault_severed() { deaf "$a" "$b"; } # one direction between two
 end_severed() { heal; }
-# The log has room in its present segment (16 MiB) and in the next; what is written now fills them.
+# The log has room in its present segment (8 MiB) and in the next; what is written now fills them.
 fulls() { cat "$WORK"/replica-*.log | grep -c 'the disk is full'; }
 fault_full() {
     local before

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 ctl() { "$PACT_BIN/pactctl" -s "$SERVERS" "$@"; }
 
-# Two segments of the log fit, of 16 MiB each; a third does not.
+# Four segments of the log fit, of 8 MiB each; a fifth does not.
 mkdir "$WORK/disk"
 mount -t tmpfs -o size=38m none "$WORK/disk" || exit 1
 MOUNT_PIDS["$WORK/disk"]='' # to be unmounted at exit

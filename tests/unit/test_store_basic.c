@@ -196,7 +196,7 @@ static void test_reader_follows_appends(void **state)
 static void test_sizes(void **state)
 {
     struct fixture *f = *state;
-    open_store(f, &(struct store_options){.segment_bytes = 16 * MIB, .helper = true});
+    open_store(f, &(struct store_options){.segment_bytes = LOG_SEGMENT_BYTES, .helper = true});
     uint8_t *large = calloc(1, LIMIT_ENTRY_BYTES + 1);
     assert_int_equal(store_append(f->store, 1, (struct bytes){large, 0}), ERR_OK);
     assert_int_equal(store_append(f->store, 2, (struct bytes){large, LIMIT_ENTRY_BYTES}), ERR_OK);
