@@ -25,9 +25,7 @@ void due_run(struct replica *replica, uint64_t now_ms)
 {
     if (now_ms < replica->due_ms)
         return;
-    int64_t begun_ns = wall_ns();
-    int64_t stamp_ns = state_stamp_ns(replica->state); /* time never goes back */
-    propose_due(replica, begun_ns > stamp_ns ? begun_ns : stamp_ns);
+    propose_due(replica, stamp_time_ns(replica));
     uint64_t pause_ms = (clock_ms() - now_ms) * DUE_SHARE;
     replica->due_ms = now_ms + (pause_ms < DUE_MAX_MS ? pause_ms : DUE_MAX_MS);
 }

@@ -17,18 +17,21 @@
 
 /* --- time, failure --- */
 
-uint64_t clock_ms(void)
+static uint64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-int64_t wall_ns(void)
+uint64_t clock_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return clock_ns(CLOCK_MONOTONIC) / 1000000;
+}
+
+int64_t stamp_time_ns(struct replica *replica)
+{
+    return zab_time(replica->zab, (int64_t)clock_ns(CLOCK_REALTIME), clock_ns(CLOCK_MONOTONIC));
 }
 
 void replica_give_up(struct replica *replica, int code, const char *why)

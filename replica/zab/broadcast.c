@@ -94,6 +94,17 @@ void broadcast_barrier(struct zab *zab, uint64_t token)
         broadcast_pong(zab); /* alone it is a quorum */
 }
 
+int64_t zab_time(struct zab *zab, int64_t wall_ns, uint64_t running_ns)
+{
+    enum { SLOWER = 2 };
+    int64_t now_ns = zab->time_ns + (int64_t)((running_ns - zab->time_at_ns) / SLOWER);
+    now_ns = now_ns > wall_ns ? now_ns : wall_ns;
+    now_ns = now_ns > zab->stamp_ns ? now_ns : zab->stamp_ns;
+    zab->time_ns = now_ns;
+    zab->time_at_ns = running_ns;
+    return now_ns;
+}
+
 int zab_propose(struct zab *zab, int64_t now_ns, uint64_t *zxid, int64_t *stamp_ns)
 {
     uint64_t last = history_last(&zab->history);
