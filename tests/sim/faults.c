@@ -127,6 +127,15 @@ static void trouble_disk(struct cluster *cluster, struct server *server, enum fa
     later(cluster, run_heal_disk, index_of(server), 0, 0, heal_time(cluster));
 }
 
+void faults_at_truncation(struct cluster *cluster, struct server *server)
+{
+    const struct faults *faults = cluster->faults;
+    if (faults->over || !faults->enabled[FULL_DISK] || !chance(cluster, 100))
+        return;
+    server_fail_disk(server, 1, UINT64_MAX / 2, ENOSPC);
+    later(cluster, run_heal_disk, index_of(server), 0, 0, heal_time(cluster));
+}
+
 static void split(struct cluster *cluster, uint64_t side, bool out, bool in);
 
 /* A stop that is over before anybody's patience is, or a long one; sometimes nobody can tell it what has happened. */

@@ -13,4 +13,7 @@ void faults_free(struct faults *faults);
 /* The mount stops now, having sent a heartbeat, and is cut off. */
 void faults_freeze(struct cluster *cluster, unsigned index);
 
+/* The log is about to be cut: the disk may be full just then, which chance alone hardly ever brings about. */
+void faults_at_truncation(struct cluster *cluster, struct server *server);
+
 #endif

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "tests/sim/faults.h"
+
 enum { SPACE_RETRY_MS = 300 };
 
 /* --- a full disk --- */
@@ -121,6 +123,7 @@ void log_truncate(struct server *server, uint64_t zxid)
     if (zxid < state_zxid(server->state))
         violated(server->cluster, "Log", "replica %u is to cut its log to %llx, but has applied %llx", server->id,
                  (unsigned long long)zxid, (unsigned long long)state_zxid(server->state));
+    faults_at_truncation(server->cluster, server);
     int code = store_truncate(server->store, zxid);
     if (code != ERR_OK && !PLANTED(TRUNCATE_FAILURE_IGNORED)) {
         server_fail(server, "the log is not cut"); /* a failed truncate is fatal */
