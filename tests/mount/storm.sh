@@ -16,7 +16,7 @@ if [[ ${PACT_SOAK:-} ]]; then ms=${MS:-30000}; fi
 rss_limit_mib=256 calm_ms=$(limit 5000 60000)
 
 now_ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
-resident_mib() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$(mount_pid "$B")/status"; }
+resident_mib() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$(worker_of "$(mount_pid "$B")")/status"; }
 probe() { "$PACT_TESTS/storm" probe "$A/quiet/file" "$B/quiet/file" "$1"; } # COUNT: prints the median and the most, µs
 
 # Transactions of $batch changes: files made, and those of the one before removed. Prints how many changes were made.
