@@ -6,7 +6,7 @@
  *   noflush   and no flush either (which pactfs cannot do without: it is how POSIX locks are let go)
  *
  * Directories p0 to p63, in each a `file` of 256 zeros. All that changes something is answered and changes nothing, so
- * that `bench_mount cat` runs on it. Stays in the foreground; SIGTERM ends it. */
+ * that `bench_mount cat` and `write` run on it. Stays in the foreground; SIGTERM ends it. */
 #define FUSE_USE_VERSION 314
 #include <errno.h>
 #include <fuse_lowlevel.h>
@@ -34,6 +34,12 @@ static struct stat attr_of(fuse_ino_t id)
                          .st_mode = file ? S_IFREG | 0644 : S_IFDIR | 0755,
                          .st_nlink = file ? 1 : 2,
                          .st_size = file ? BENCH_VALUE_BYTES : 0};
+}
+
+static void do_init(void *userdata, struct fuse_conn_info *conn)
+{
+    (void)userdata;
+    conn->want |= conn->capable & FUSE_CAP_ATOMIC_O_TRUNC; /* as pactfs: an open that truncates is one request */
 }
 
 static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -102,7 +108,8 @@ static bool take_mode(const char *mode)
 
 int main(int argc, char **argv)
 {
-    static const struct fuse_lowlevel_ops ops = {.lookup = do_lookup,
+    static const struct fuse_lowlevel_ops ops = {.init = do_init,
+                                                 .lookup = do_lookup,
                                                  .getattr = do_getattr,
                                                  .setattr = do_setattr,
                                                  .open = do_open,
