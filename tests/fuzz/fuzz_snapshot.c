@@ -7,19 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replica/state/hash.h"
 #include "replica/state/record.h"
 #include "replica/state/snapshot.h"
 #include "replica/state/wire.h"
 #include "tests/support/state_workload.h"
 
-enum { HEAD_SEED = 1, END_BYTES = RECORD_FRAME_BYTES + 16, GLOBALS_AT = SNAPSHOT_MAGIC_BYTES + 4 };
+enum { END_BYTES = RECORD_FRAME_BYTES + 16, GLOBALS_AT = SNAPSHOT_MAGIC_BYTES + 4 };
 
 /* What a record adds to the digest, noted in a state that is nothing but a sum. */
 static uint64_t count_record(struct state *sum, uint8_t kind, struct bytes payload)
 {
     struct node *node;
     uint64_t parent;
+    size_t head_len;
     if (kind == RECORD_GLOBALS && payload.len > GLOBALS_AT)
         record_read_globals((struct bytes){(const uint8_t *)payload.at + GLOBALS_AT, payload.len - GLOBALS_AT}, sum);
     if (kind == RECORD_SESSION)
@@ -28,11 +28,9 @@ static uint64_t count_record(struct state *sum, uint8_t kind, struct bytes paylo
         record_read_member(payload, sum);
     if (kind == RECORD_LOCK)
         record_read_lock(payload, sum);
-    if (kind != RECORD_NODE || record_read_node(payload, &node, &parent) != ERR_OK)
+    if (kind != RECORD_NODE || record_read_node(payload, &node, &parent, &head_len) != ERR_OK)
         return 0;
-    size_t tail = data_size(node->attr.data);
-    tail += node->more == NULL || node->more->attr.xattrs == NULL ? 0 : node->more->attr.xattrs->len;
-    sum->nodes_sum += hash_bytes(payload.at, payload.len - tail, HEAD_SEED);
+    sum->nodes_sum += digest_head((struct bytes){payload.at, head_len});
     node_free(node);
     return 1;
 }
