@@ -25,7 +25,7 @@ void due_run(struct replica *replica, uint64_t now_ms)
 {
     if (now_ms < replica->due_ms)
         return;
-    propose_due(replica, stamp_time_ns(replica));
+    propose_due(replica, zab_time(replica->zab, clocks()));
     uint64_t pause_ms = (clock_ms() - now_ms) * DUE_SHARE;
     replica->due_ms = now_ms + (pause_ms < DUE_MAX_MS ? pause_ms : DUE_MAX_MS);
 }

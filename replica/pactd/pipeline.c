@@ -102,7 +102,7 @@ int pipeline_propose(struct replica *replica, const struct entry *place, struct 
         pipeline_sync(replica); /* before the place is taken: it may fail */
     if (replica->failure != ERR_OK)
         return replica->failure;
-    int code = zab_propose(replica->zab, stamp_time_ns(replica), &entry.zxid, &entry.stamp_ns);
+    int code = zab_propose(replica->zab, clocks(), &entry.zxid, &entry.stamp_ns);
     if (code != ERR_OK)
         return code;
     code = encode_entry(&entry, request, &replica->entry);

@@ -29,9 +29,9 @@ uint64_t clock_ms(void)
     return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
-int64_t stamp_time_ns(struct replica *replica)
+struct zab_clocks clocks(void)
 {
-    return zab_time(replica->zab, (int64_t)clock_ns(CLOCK_REALTIME), clock_ns(CLOCK_MONOTONIC));
+    return (struct zab_clocks){(int64_t)clock_ns(CLOCK_REALTIME), clock_ns(CLOCK_MONOTONIC)};
 }
 
 void replica_give_up(struct replica *replica, int code, const char *why)

@@ -161,8 +161,8 @@ struct replica {
     bool disk_open, loop_open, polling, mesh_polling;
 };
 
-uint64_t clock_ms(void);                        /* monotonic */
-int64_t stamp_time_ns(struct replica *replica); /* since 1970, as entries are stamped (zab_time) */
+uint64_t clock_ms(void); /* monotonic */
+struct zab_clocks clocks(void);
 
 /* The replica cannot go on: logs it and ends replica_run with this code. */
 void replica_fail(struct replica *replica, int code, const char *what);

@@ -196,7 +196,7 @@ uint64_t node_last_change(const struct node *node); /* zxid: of itself or of its
 uint64_t tree_hash_of(uint64_t id);
 uint64_t tree_hash_id(const struct link *link);
 uint64_t tree_hash_name(const struct link *link);
-uint64_t tree_hash_below(uint64_t parent, struct bytes name); /* the same, of a name below the znode of this id */
+uint64_t tree_hash_below(uint64_t parent, struct bytes name); /* of a name below the znode of this id */
 struct node *tree_node(const struct state *state, uint64_t id);
 struct node *tree_child(const struct state *state, const struct node *parent, struct bytes name);
 /* As state_find, without the const. */
@@ -276,7 +276,7 @@ bool member_add(struct state *state, const struct member_info *member);
 /* --- digest.c --- */
 
 uint64_t digest_node(const struct node *node);
-uint64_t digest_head(struct bytes head); /* the same, of what record_node wrote */
+uint64_t digest_head(struct bytes head); /* digest_node, of what record_node wrote of it */
 uint64_t digest_session(const struct session *session);
 uint64_t digest_result(uint64_t number, const struct kept_result *result, uint64_t session);
 uint64_t digest_all_sessions(const struct state *state);

@@ -29,8 +29,9 @@ void table_reserve(struct table *table, size_t count); /* as large as these will
 /* The chain in which all elements of this hash are. */
 struct link *table_chain(const struct table *table, uint64_t hash);
 void table_insert(struct table *table, struct link *link);
-void table_insert_hashed(struct table *table, struct link *link, uint64_t hash); /* who knows it spares a look */
-void table_remove(struct table *table, struct link *link);                       /* which is there (asserted) */
+/* The same for who knows table.hash(link). */
+void table_insert_hashed(struct table *table, struct link *link, uint64_t hash);
+void table_remove(struct table *table, struct link *link); /* which is there (asserted) */
 
 /* The chain at a position (0: the first), which moves on. When the position is 0 again, that was the last. */
 struct link *table_scan(const struct table *table, uint64_t *position);

@@ -1,4 +1,4 @@
-/* broadcast.c - phase 3 at the leader: proposals, commits, pings, barriers. */
+/* broadcast.c - phase 3 at the leader: proposals and their stamps, commits, pings, barriers. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,18 +94,24 @@ void broadcast_barrier(struct zab *zab, uint64_t token)
         broadcast_pong(zab); /* alone it is a quorum */
 }
 
-int64_t zab_time(struct zab *zab, int64_t wall_ns, uint64_t running_ns)
+/* at_ns, so much later; a stamp comes from a log or a peer and can be anything. */
+static int64_t later(int64_t at_ns, uint64_t by_ns)
 {
-    enum { SLOWER = 2 };
-    int64_t now_ns = zab->time_ns + (int64_t)((running_ns - zab->time_at_ns) / SLOWER);
-    now_ns = now_ns > wall_ns ? now_ns : wall_ns;
-    now_ns = now_ns > zab->stamp_ns ? now_ns : zab->stamp_ns;
-    zab->time_ns = now_ns;
-    zab->time_at_ns = running_ns;
-    return now_ns;
+    uint64_t room_ns = (uint64_t)INT64_MAX - (uint64_t)at_ns;
+    return by_ns < room_ns ? (int64_t)((uint64_t)at_ns + by_ns) : INT64_MAX;
 }
 
-int zab_propose(struct zab *zab, int64_t now_ns, uint64_t *zxid, int64_t *stamp_ns)
+int64_t zab_time(struct zab *zab, struct zab_clocks now)
+{
+    enum { SLOWER = 2 };
+    if (!zab->stamp_seen)
+        zab->stamped_at_ns = now.running_ns;
+    zab->stamp_seen = true;
+    int64_t slow_ns = later(zab->stamp_ns, (now.running_ns - zab->stamped_at_ns) / SLOWER);
+    return slow_ns > now.wall_ns ? slow_ns : now.wall_ns;
+}
+
+int zab_propose(struct zab *zab, struct zab_clocks now, uint64_t *zxid, int64_t *stamp_ns)
 {
     uint64_t last = history_last(&zab->history);
     if (zab->full)
@@ -121,8 +127,8 @@ int zab_propose(struct zab *zab, int64_t now_ns, uint64_t *zxid, int64_t *stamp_
     }
     *zxid = ZXID(zab->term, counter + 1);
     history_append(&zab->history, *zxid, *zxid);
-    zab->stamp_ns = now_ns > zab->stamp_ns ? now_ns : zab->stamp_ns;
-    *stamp_ns = zab->stamp_ns;
+    *stamp_ns = zab->stamp_ns = zab_time(zab, now);
+    zab->stamped_at_ns = now.running_ns;
     return ERR_OK;
 }
 

@@ -361,8 +361,10 @@ void zab_step(struct zab *zab, const struct zab_event *event, struct zab_update 
 
 void zab_stamped(struct zab *zab, int64_t stamp_ns)
 {
-    if (stamp_ns > zab->stamp_ns)
-        zab->stamp_ns = stamp_ns;
+    if (stamp_ns <= zab->stamp_ns)
+        return;
+    zab->stamp_ns = stamp_ns;
+    zab->stamp_seen = false;
 }
 
 /* --- what it knows --- */

@@ -190,14 +190,20 @@ void zab_free(struct zab *zab);
 void zab_step(struct zab *zab, const struct zab_event *event, struct zab_update *update);
 uint64_t zab_deadline(const struct zab *zab); /* UINT64_MAX: none */
 
-/* The time to stamp entries with: the wall clock's; but where that is behind the last stamp, because some leader's
- * clock was ahead, time goes on from there at half the speed of running_ns (which never goes back) until the clock has
- * come up with it: so TTLs run out, and what is written later is later. Never less than before. */
-int64_t zab_time(struct zab *zab, int64_t wall_ns, uint64_t running_ns);
-/* The next place in the order: the leader in ZAB_BROADCAST gets ERR_OK, a zxid and a stamp (max(now_ns, the last one);
- * now_ns is zab_time's) and must append an entry there. ERR_NO_QUORUM: it does not lead, or is out of counters (the
- * next step elects); ERR_NO_SPACE: since ZAB_WITHDRAWN. */
-int zab_propose(struct zab *zab, int64_t now_ns, uint64_t *zxid, int64_t *stamp_ns);
+/* What the host's clocks say: since 1970, which may be wrong and may jump; and, from any origin, never back. */
+struct zab_clocks {
+    int64_t wall_ns;
+    uint64_t running_ns;
+};
+
+/* The time to stamp an entry with: the wall clock's; but where that is behind the last stamp, because it or another
+ * leader's was ahead, time goes on from that stamp at half the speed of running_ns until the clock has come up with it:
+ * so TTLs run out, and what is written later is later. Never below the last stamp. */
+int64_t zab_time(struct zab *zab, struct zab_clocks now);
+/* The next place in the order: the leader in ZAB_BROADCAST gets ERR_OK, a zxid and a stamp (zab_time) and must append
+ * an entry there. ERR_NO_QUORUM: it does not lead, or is out of counters (the next step elects); ERR_NO_SPACE: since
+ * ZAB_WITHDRAWN. */
+int zab_propose(struct zab *zab, struct zab_clocks now, uint64_t *zxid, int64_t *stamp_ns);
 /* The header of an ENTRIES message, for any peer: `count` entries of one epoch; `previous`: the one before them in the
  * leader's history (ZAB_FEED's zxid, or the snapshot's, for the first that is sent). */
 struct zab_message zab_entries(const struct zab *zab, uint64_t previous, uint64_t first, uint32_t count);

@@ -281,7 +281,8 @@ static int measure_events(const char *servers, int count)
     return 0;
 }
 
-/* Ends at once when it is done, as those of the others do: closing is another write, and freeing a copy of the tree. */
+/* Ends the process when it is done, as bench_zk and bench_etcd do: to close would be one more write, and to free the
+ * copy of the tree. */
 static int first_write(const char *servers)
 {
     struct client *client = open_client(servers, NULL);

@@ -18,9 +18,9 @@
 
 /* Ids: the root's 1, then a directory's and its file's in turns. */
 enum { FIRST_ID = 2, THREADS = 4 };
-static const double KEPT_S = 3600;
-static const char content[BENCH_VALUE_BYTES];
-static bool keep_cache, noflush;
+static const double kept_s = 3600;            /* names and attributes, by the kernel */
+static const char content[BENCH_VALUE_BYTES]; /* of each file */
+static bool keep_cache, noflush;              /* MODE */
 
 static bool is_file(fuse_ino_t id)
 {
@@ -50,7 +50,7 @@ static void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         id = FIRST_ID + number * 2;
     else if (parent != FUSE_ROOT_ID && strcmp(name, "file") == 0)
         id = parent + 1;
-    struct fuse_entry_param entry = {.ino = id, .attr = attr_of(id), .attr_timeout = KEPT_S, .entry_timeout = KEPT_S};
+    struct fuse_entry_param entry = {.ino = id, .attr = attr_of(id), .attr_timeout = kept_s, .entry_timeout = kept_s};
     if (id == 0)
         fuse_reply_err(req, ENOENT);
     else
@@ -61,7 +61,7 @@ static void do_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *inf
 {
     (void)info;
     struct stat attr = attr_of(id);
-    fuse_reply_attr(req, &attr, KEPT_S);
+    fuse_reply_attr(req, &attr, kept_s);
 }
 
 static void do_setattr(fuse_req_t req, fuse_ino_t id, struct stat *to, int what, struct fuse_file_info *info)

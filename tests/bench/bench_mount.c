@@ -31,7 +31,7 @@
 
 #include "tests/bench/bench.h"
 
-enum { SECTOR_BYTES = 512, LOG_BYTES = 16 << 20 };
+enum { SECTOR_BYTES = 512, LOG_BYTES = 8 << 20 };
 
 struct place {
     char dir[PATH_MAX - 16], file[PATH_MAX], made[PATH_MAX];

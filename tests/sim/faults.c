@@ -130,8 +130,9 @@ static void trouble_disk(struct cluster *cluster, struct server *server, enum fa
 void faults_at_truncation(struct cluster *cluster, struct server *server)
 {
     const struct faults *faults = cluster->faults;
-    if (faults->over || !faults->enabled[FULL_DISK] || !chance(cluster, 100))
+    if (cluster->options.calm || faults->over || !faults->enabled[FULL_DISK] || !chance(cluster, 100))
         return;
+    trace(cluster, "fault: full disk at a truncation");
     server_fail_disk(server, 1, UINT64_MAX / 2, ENOSPC);
     later(cluster, run_heal_disk, index_of(server), 0, 0, heal_time(cluster));
 }

@@ -164,7 +164,7 @@ int tale_propose(struct tale *tale, uint32_t id, const char *text)
     struct tale_node *node = &tale->nodes[id];
     uint64_t zxid = 0;
     int64_t stamp = 0;
-    int code = zab_propose(node->zab, 0, &zxid, &stamp);
+    int code = zab_propose(node->zab, (struct zab_clocks){0}, &zxid, &stamp);
     if (code != ERR_OK)
         return code;
     tale_list_add(&node->log, (struct tale_entry){.zxid = zxid, .value = new_value(tale, text, zxid, id)});
