@@ -24,12 +24,12 @@ struct call {
     uint64_t parent;
     char *name;
     int finish_value;
-    struct owning owning; /* of a create: the process that the new znode hangs on */
-    bool was_unborn;
-    struct turn turn;        /* of a RELEASE */
-    bool answered;           /* finish has been called */
-    struct op_lock lock;     /* F_GETLK */
-    struct op_unlock unlock; /* to be done after a commit */
+    struct owning owning;     /* of a create: the process that the new znode hangs on */
+    bool was_unborn, appends; /* of a commit */
+    struct turn turn;         /* of a RELEASE */
+    bool answered;            /* finish has been called */
+    struct op_lock lock;      /* F_GETLK */
+    struct op_unlock unlock;  /* to be done after a commit */
 
     _Atomic int refs;
     _Atomic bool interrupted;

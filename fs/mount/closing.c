@@ -73,8 +73,14 @@ static bool mount_is_on(pid_t pid, int64_t mount_id, dev_t device)
     return found;
 }
 
+/* What is seen of an open file by its descriptors: duplicates of one have these in common. (kcmp would tell them for
+ * certain, but waits for a lock that an execve holds until we answer.) */
+struct open_file {
+    int64_t flags, pos;
+};
+
 /* Whether descriptor `name` of the open directory /proc/PID/fdinfo writes to the inode. */
-static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev_t device)
+static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev_t device, struct open_file *file)
 {
     char text[1024];
     if (!read_at(fdinfo, name, text, sizeof text))
@@ -85,19 +91,38 @@ static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev
         return false;
     if ((flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY)
         return false;
+    *file = (struct open_file){flags & ~O_CLOEXEC, field(text, "pos:", 10)};
     return mount_is_on(pid, mount_id, device);
+}
+
+/* Open files found so far; beyond FILES_MAX each descriptor counts. */
+enum { FILES_MAX = 16 };
+struct open_files {
+    struct open_file list[FILES_MAX];
+    unsigned count;
+};
+
+static void count_file(struct open_files *files, const struct open_file *file)
+{
+    for (unsigned i = 0; i < files->count && i < FILES_MAX; i++)
+        if (files->list[i].flags == file->flags && files->list[i].pos == file->pos)
+            return;
+    if (files->count < FILES_MAX)
+        files->list[files->count] = *file;
+    files->count++;
 }
 
 enum table { TABLE_EMPTY, TABLE_HARMLESS, TABLE_WRITES };
 
-/* What the descriptor table of a process has: nothing at all, something, or more than `others` that write to the inode.
- * With ino 0 the first descriptor found is enough. */
+/* What the descriptor table of a process has: nothing at all, something, or more than `others` open files that write to
+ * the inode. With ino 0 the first descriptor found is enough. */
 static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device, unsigned others)
 {
     enum table table = TABLE_EMPTY;
     char path[64];
     const struct dirent *entry;
-    unsigned writing = 0;
+    struct open_files files = {.count = 0};
+    struct open_file file;
     snprintf(path, sizeof path, "/proc/%d/fdinfo", pid);
     DIR *directory = opendir(path);
     if (!directory)
@@ -105,8 +130,9 @@ static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device, unsigned 
     while (table != TABLE_WRITES && (entry = readdir(directory))) {
         if (entry->d_name[0] == '.')
             continue;
-        writing += ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device);
-        table = writing > others ? TABLE_WRITES : TABLE_HARMLESS;
+        if (ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device, &file))
+            count_file(&files, &file);
+        table = files.count > others ? TABLE_WRITES : TABLE_HARMLESS;
         if (!ino)
             break;
     }

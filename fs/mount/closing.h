@@ -20,7 +20,7 @@ enum closing {
 };
 
 /* Judges a FLUSH by thread `flusher` of an inode that thread group `opener` had opened for writing. `others`: how many
- * more times it has it open for writing. So many descriptors that write to it are taken to be theirs. */
+ * more times it has it open for writing. So many open files that its descriptors show are taken to be those. */
 enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others);
 
 #endif

@@ -23,17 +23,19 @@ static void settle_left(struct handle *handle)
     handle_mark(handle, ESTATE_UNBORN, false);
 }
 
-/* What this very call had under way when the worker before was killed: not all that it staged is lost. */
-static void resume_commit(struct handle *handle)
+/* What this very call had under way when the worker before was killed: not all that it staged is lost. True: it was
+ * committed. */
+static bool resume_commit(struct handle *handle)
 {
     struct result result;
     if (!handle->error || !request_resumed(handle->mount, request_unique(), &result))
-        return;
+        return false;
     handle->error = result.code == ERR_NO_NODE ? ERR_OK : result.code;
     if (handle->error)
-        return;
+        return false;
     handle->unborn = false;
     settle_left(handle);
+    return true;
 }
 
 /* Brings the handle up to date. A commit that failed breaks the handle: were a later fsync to succeed, its caller
@@ -42,7 +44,6 @@ static int end_commit(struct call *call, const struct result *result)
 {
     struct handle *handle = call->handle;
     struct mount *mount = call->mount;
-    bool appended = call->finish_value >= 0;
     int code = result->code;
     handle_relock(handle);
     if (code == ERR_NO_NODE && files_lost(mount->files, handle->file))
@@ -51,7 +52,7 @@ static int end_commit(struct call *call, const struct result *result)
         files_set_last(mount->files, handle->file, handle->version);
         code = ERR_OK;
     }
-    if (code && !appended)
+    if (code && !call->appends)
         handle->error = code;
     if (code && call->was_unborn)
         handle->unborn = handle->discarded = true;
@@ -289,7 +290,8 @@ static void submit_control(struct handle *handle, struct call *call)
     call_free(call);
 }
 
-/* Commits what a handle owes, which is locked and counted: both are taken over. `written`: of an append, else -1. */
+/* Commits what a handle owes, which is locked and counted: both are taken over. `written`: by the write(2) that waits
+ * for it, else -1. */
 static void begin(struct handle *handle, struct call *call, const struct edit *append, int written)
 {
     struct data *last = NULL;
@@ -301,6 +303,7 @@ static void begin(struct handle *handle, struct call *call, const struct edit *a
     call->handle = handle;
     call->finish_value = written;
     call->was_unborn = handle->unborn;
+    call->appends = append != NULL;
     call->interruptible = append && !handle->stage.open; /* what was staged must not be lost to a signal */
     if (!removed && !code && (handle->control == CONTROL_NONE || handle->control == CONTROL_DATA)) {
         submit_data(handle, call, append);
@@ -368,6 +371,21 @@ void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t
         return;
     }
     begin_commit(handle, req, &(struct edit){EDIT_APPEND, 0, {at, len}}, (int)len, finish_commit);
+}
+
+void commit_synced(struct handle *handle, fuse_req_t req, const void *at, size_t len, uint64_t offset)
+{
+    bool done = resume_commit(handle);
+    int code = done ? ERR_OK : handle_write(handle, offset, at, len);
+    if (!done && !code) {
+        begin_commit(handle, req, NULL, (int)len, finish_commit);
+        return;
+    }
+    handle_unlock(handle);
+    if (code)
+        reply_code(req, code);
+    else
+        fuse_reply_write(req, len);
 }
 
 /* --- what ends staging --- */

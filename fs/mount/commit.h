@@ -20,6 +20,10 @@
  * and count; replies when it is committed. */
 void commit_append(struct handle *handle, fuse_req_t req, const void *at, size_t len);
 
+/* One write(2) on an O_SYNC or O_DSYNC handle: committed, with what was staged before it, when it is replied to. Takes
+ * over the handle's lock and count. */
+void commit_synced(struct handle *handle, fuse_req_t req, const void *at, size_t len, uint64_t offset);
+
 /* What is written so far of an unborn file, and its birth. Replies ESTALE when it is done: the call is to be sent
  * again. Takes over the handle's lock and count. */
 void commit_publish(struct handle *handle, fuse_req_t req);

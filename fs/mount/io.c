@@ -238,6 +238,10 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *at, size_t len, off_t 
         return;
     }
     int code = fence_check(req);
+    if (!code && (fi->flags & O_DSYNC) && !fi->writepage) { /* O_SYNC has this bit, too */
+        commit_synced(handle, req, at, len, (uint64_t)offset);
+        return;
+    }
     if (!code)
         code = handle_write(handle, (uint64_t)offset, at, len);
     handle_unlock(handle);

@@ -67,6 +67,22 @@ for name in "${ways[@]}"; do
     one_commit "$name" call_way "$name"
 done
 
+echo "# written synchronously"
+# synced FLAG: a write through such a descriptor is committed when it returns, though the file is still open.
+synced() {
+    python3 -c 'import os, subprocess, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT | getattr(os, sys.argv[3]), 0o644)
+for text in b"first\n", b"second\n":
+    os.write(fd, text)
+    subprocess.run(["sync", os.path.dirname(sys.argv[2])], check=True)
+    with open(sys.argv[2], "rb") as other:
+        assert other.read().endswith(text)
+os.kill(os.getpid(), 9)' "$a/$1" "$b/$1" "$1"
+    cmp "$a/$1" "$WORK/wanted" && (($(version "$a/$1") == 2))
+}
+check "O_DSYNC: a transaction each write" synced O_DSYNC
+check "O_SYNC: the same" synced O_SYNC
+
 echo "# killed midway"
 for name in die_kill die_term die_segv die_threads; do
     f=$a/old-$name

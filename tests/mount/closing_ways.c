@@ -62,6 +62,19 @@ static void duplicates(void)
     must(!close(fd), "close");
 }
 
+/* Whoever has the file open twice more, with a duplicate of that one: what close has answered is there. */
+static void beside_duplicates(void)
+{
+    int idle = open(path, O_RDWR), copy = idle < 0 ? -1 : dup(idle), back;
+    char text[64] = "";
+    plain();
+    back = open(path, O_RDONLY);
+    must(back >= 0 && read(back, text, sizeof text - 1) == 13 && !strcmp(text, "first\nsecond\n"), "read back");
+    close(back);
+    close(copy);
+    close(idle);
+}
+
 static void *write_second(void *arg)
 {
     put(*(int *)arg, "second\n");
@@ -316,6 +329,7 @@ static const struct {
 } ways[] = {
     {"plain", plain},
     {"duplicates", duplicates},
+    {"beside_duplicates", beside_duplicates},
     {"thread_writes", thread_writes},
     {"thread_closes", thread_closes},
     {"thread_opens", thread_opens},
