@@ -86,10 +86,17 @@ static void next_slice(struct replica *replica)
     assert(checkpoint->working);
 }
 
+/* After a start the tree has all that the log has: a snapshot may hold only what is committed. */
+static bool is_committed(const struct replica *replica)
+{
+    return state_zxid(replica->state) <= zab_committed(replica->zab);
+}
+
 static bool wanted(const struct replica *replica, uint64_t now_ms)
 {
     const struct checkpoint *checkpoint = &replica->checkpoint;
-    return !checkpoint->cursor && !replica->install.writer && now_ms >= checkpoint->not_before_ms &&
+    return !checkpoint->cursor && is_committed(replica) && !replica->install.writer &&
+           now_ms >= checkpoint->not_before_ms &&
            (store_since_snapshot_bytes(replica->store) >= checkpoint->every_bytes ||
             store_since_snapshot_entries(replica->store) >= checkpoint->every_entries);
 }
@@ -159,7 +166,7 @@ out:
 void checkpoint_last(struct replica *replica)
 {
     const uint64_t begun_ms = clock_ms();
-    if (replica->checkpoint.none_at_end || !worthwhile(replica))
+    if (replica->checkpoint.none_at_end || !is_committed(replica) || !worthwhile(replica))
         return;
     struct snapshot_cursor *cursor = snapshot_begin(replica->state);
     assert(cursor); /* nobody reads one any more */

@@ -49,6 +49,13 @@ static void end_reader(struct stream *stream)
     stream->reader = NULL;
 }
 
+static void end_stored(struct stream *stream)
+{
+    if (stream->stored)
+        snapshot_reader_close(stream->stored);
+    stream->stored = NULL;
+}
+
 static void end_cursor(struct replica *replica, struct stream *stream)
 {
     if (!stream->cursor)
@@ -61,6 +68,7 @@ static void end_cursor(struct replica *replica, struct stream *stream)
 void stream_end(struct replica *replica, struct stream *stream)
 {
     end_reader(stream);
+    end_stored(stream);
     end_cursor(replica, stream);
     stream->sink = NULL;
 }
@@ -72,12 +80,27 @@ bool stream_stalled(const struct stream *stream)
 
 /* --- a snapshot --- */
 
+/* The one on disk. After a start the tree has all that the log has, of which the end may not be committed: no snapshot
+ * may say that it is. False: there is none; the receiver waits until the tree is committed. */
+static bool begin_stored(struct replica *replica, struct stream *stream)
+{
+    if (snapshot_reader_open(replica->store, zab_committed(replica->zab) + 1, &stream->stored) != ERR_OK) {
+        stream->stored = NULL;
+        return false;
+    }
+    stream->position = snapshot_reader_zxid(stream->stored);
+    stream->sink->snapshot_begin(replica, stream->to, stream->position, state_nodes(replica->state));
+    return true;
+}
+
 /* False: all cursors are taken; the receiver waits in line. */
 static bool begin_snapshot(struct replica *replica, struct stream *stream)
 {
+    end_reader(stream);
+    if (state_zxid(replica->state) > zab_committed(replica->zab))
+        return begin_stored(replica, stream);
     if (replica->cursors >= CURSORS)
         return false;
-    end_reader(stream);
     stream->cursor = snapshot_begin(replica->state);
     if (!stream->cursor)
         return false;
@@ -87,15 +110,42 @@ static bool begin_snapshot(struct replica *replica, struct stream *stream)
     return true;
 }
 
+/* Purged, or damaged on disk; the tree in memory is whole. */
+static void snapshot_instead(struct replica *replica, struct stream *stream, int code)
+{
+    if (code != ERR_NO_NODE)
+        report(REPORT_ERROR, "reading for a stream: %s", store_error(replica->store));
+    end_reader(stream);
+    end_stored(stream);
+    if (stream->sink->missing)
+        stream->sink->missing(replica, stream->to, code);
+    else
+        stream->snapshot = true;
+}
+
+static int read_chunk(struct replica *replica, struct stream *stream, size_t *len)
+{
+    if (stream->stored)
+        return snapshot_reader_next(stream->stored, replica->scratch, STREAM_CHUNK_BYTES, len);
+    *len = snapshot_read(stream->cursor, replica->scratch, STREAM_CHUNK_BYTES);
+    return ERR_OK;
+}
+
 static bool snapshot_step(struct replica *replica, struct stream *stream)
 {
-    if (!stream->cursor)
+    size_t len;
+    if (!stream->cursor && !stream->stored)
         return begin_snapshot(replica, stream);
-    struct bytes chunk = {replica->scratch, snapshot_read(stream->cursor, replica->scratch, STREAM_CHUNK_BYTES)};
-    if (chunk.len > 0) {
-        stream->sink->snapshot_chunk(replica, stream->to, chunk);
+    int code = read_chunk(replica, stream, &len);
+    if (code != ERR_OK) {
+        snapshot_instead(replica, stream, code);
         return true;
     }
+    if (len > 0) {
+        stream->sink->snapshot_chunk(replica, stream->to, (struct bytes){replica->scratch, len});
+        return true;
+    }
+    end_stored(stream);
     end_cursor(replica, stream);
     stream->snapshot = false;
     stream->sink->snapshot_end(replica, stream->to);
@@ -158,18 +208,6 @@ static int log_step(struct replica *replica, struct stream *stream, uint64_t lim
         batch_add(batch, zxid, copy, entry.len);
     }
     return code;
-}
-
-/* Purged, or damaged on disk; the tree in memory is whole. */
-static void snapshot_instead(struct replica *replica, struct stream *stream, int code)
-{
-    if (code != ERR_NO_NODE)
-        report(REPORT_ERROR, "reading the log for a stream: %s", store_error(replica->store));
-    end_reader(stream);
-    if (stream->sink->missing)
-        stream->sink->missing(replica, stream->to, code);
-    else
-        stream->snapshot = true;
 }
 
 static bool entries_step(struct replica *replica, struct stream *stream, uint64_t limit)

@@ -45,9 +45,10 @@ struct stream_sink {
 struct stream {
     const struct stream_sink *sink; /* NULL: not in use */
     void *to;
-    uint64_t position; /* zxid of the last entry sent, or of the snapshot being sent */
-    bool snapshot;     /* a snapshot is wanted or being sent */
-    struct snapshot_cursor *cursor;
+    uint64_t position;              /* zxid of the last entry sent, or of the snapshot being sent */
+    bool snapshot;                  /* a snapshot is wanted or being sent */
+    struct snapshot_cursor *cursor; /* of the snapshot being sent: of the tree, or … */
+    struct snapshot_reader *stored; /* … one on disk, where what the tree has is not known to be committed */
     struct log_reader *reader;
     uint64_t moved_ms; /* when something was last sent */
 };

@@ -83,4 +83,23 @@ own_snapshot() { tail -n "+$((known + 1))" "$log" | grep -q 'snapshot at zxid .*
 check "then it makes snapshots of its own" eventually own_snapshot
 stop_mount "$mnt"
 stop_ensemble
+
+# All are killed while one is far behind. The leader's tree has what its log has, and nobody knows yet whether that is
+# committed: who needs a snapshot, and is needed for a quorum, is sent the one on disk, and the log.
+start_ensemble 3 --snapshot-every 100
+l=$(leader) f=$((l % 3 + 1)) g=$(((l + 1) % 3 + 1))
+start_mount_on $g "$mnt"
+kill_replica $f
+for ((k = 0; k < 230; k++)); do mkdir "$mnt/while-away-$k"; done
+kill_replica $l
+kill_replica $g
+start_replica $l --snapshot-every 100
+start_replica $f --snapshot-every 100
+check "one that is far behind makes a quorum with one that was killed" eventually leader
+check "and has all of it" eventually test -d "$mnt/while-away-229"
+check "  written to as well" mkdir "$mnt/after-all"
+start_replica $g --snapshot-every 100
+check "every replica has the same digest" eventually same_digests
+stop_mount "$mnt"
+stop_ensemble
 finish
