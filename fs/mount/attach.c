@@ -1,12 +1,16 @@
 /* The FUSE session: what the kernel is told when it mounts, and which calls are handled. */
 #include "fs/mount/attach.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/mount/estate.h"
@@ -119,9 +123,28 @@ dev_t attach_device(const char *mountpoint)
     return device;
 }
 
+bool mount_is_dead(const char *mountpoint)
+{
+    struct statfs statfs_of;
+    return statfs(mountpoint, &statfs_of) && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
+/* Without root only the setuid fusermount3 may. */
+static void detach_dead(const char *mountpoint)
+{
+    char *arguments[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)mountpoint, NULL};
+    pid_t child;
+    if (geteuid() == 0)
+        umount2(mountpoint, MNT_DETACH);
+    else if (!posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ))
+        waitpid(child, NULL, 0);
+}
+
 struct fuse_session *mount_attach(const struct mount_options *options)
 {
     struct fuse_session *session = attach_session(options, NULL);
+    if (session && mount_is_dead(options->mountpoint))
+        detach_dead(options->mountpoint);
     if (session && fuse_session_mount(session, options->mountpoint)) {
         fuse_session_destroy(session);
         session = NULL;

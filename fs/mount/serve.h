@@ -27,7 +27,10 @@ struct mount_options {
     int (*attach)(void);   /* called when the tree is there: mounts (mount_attach, in that process); -1: it cannot */
 };
 
-/* Mounts, without serving; the kernel's calls wait for whoever does. NULL: it cannot, libfuse has said why. */
+/* Whether what is mounted there is a mount whose daemon has died: `stat` alone the kernel may still answer. */
+bool mount_is_dead(const char *mountpoint);
+/* Mounts, without serving; the kernel's calls wait for whoever does. A dead mount there is detached just before. NULL:
+ * it cannot, libfuse has said why. */
 struct fuse_session *mount_attach(const struct mount_options *options);
 int mount_attached_device(struct fuse_session *attached);
 /* Closes the descriptor; unmounts, if nobody has. `keep`: the mount stays, dead, so that nothing shows below it. */

@@ -3,15 +3,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,31 +23,18 @@ static int complain(const char *text)
 
 /* --- the mountpoint --- */
 
-/* Without root only the setuid fusermount3 may. */
-static void detach_dead(const char *path)
-{
-    char *arguments[] = {"fusermount3", "-u", "-q", "-z", "--", (char *)path, NULL};
-    pid_t child;
-    if (geteuid() == 0)
-        umount2(path, MNT_DETACH);
-    else if (!posix_spawnp(&child, arguments[0], NULL, NULL, arguments, environ))
-        waitpid(child, NULL, 0);
-}
-
-/* The absolute path of an existing directory; a mount there whose daemon has died is detached first: `stat` alone the
- * kernel may still answer. */
+/* The absolute path of an existing directory. A mount there whose daemon has died is left where it is until ours takes
+ * its place: nothing is to be seen, or written, below it. */
 static const char *find_mountpoint(const char *given)
 {
     static char path[PATH_MAX];
     struct stat stat_of;
-    struct statfs statfs_of;
-    if (statfs(given, &statfs_of) && (errno == ENOTCONN || errno == ECONNABORTED))
-        detach_dead(given);
-    if (!realpath(given, path) || stat(path, &stat_of)) {
+    bool dead = mount_is_dead(given);
+    if (!realpath(given, path) || (!dead && stat(path, &stat_of))) {
         fprintf(stderr, "pactfs: %s: %s\n", given, strerror(errno));
         return NULL;
     }
-    if (!S_ISDIR(stat_of.st_mode)) {
+    if (!dead && !S_ISDIR(stat_of.st_mode)) {
         fprintf(stderr, "pactfs: %s: %s\n", given, strerror(ENOTDIR));
         return NULL;
     }

@@ -142,6 +142,20 @@ check "a dead one is mounted over" eval 'as_user timeout 60 "$pactfs" "$SERVERS"
     as_user timeout 60 "$pactfs" "$SERVERS" "$home/mnt" && as_user test -d "$home/mnt/theirs"'
 as_user fusermount3 -u "$home/mnt"
 check "and ends" eventually not runs_at "$home/mnt"
+
+echo "# a dead mount is started again, and its replica is slow to answer"
+worker=$(worker_of "$(mount_pid "$a")")
+kill_hard "$(mount_pid "$a")"
+check "its worker goes with it" eventually not kill -0 "$worker"
+kill -STOP "$PACTD_PID"
+"$PACT_BIN/pactfs" "$SERVERS" "$a" -f 2>"$WORK/again.log" &
+MOUNT_PIDS[$a]=$!
+begun() { worker_of "$(mount_pid "$a")" >/dev/null; }
+check "it has begun" eventually begun
+check "until it answers nothing can be written below" grep -q 'not connected' <(mkdir "$a/below" 2>&1)
+kill -CONT "$PACTD_PID"
+check "then it is the mount again" eventually test -d "$a/theirs"
 stop_mount "$a"
+check "there is nothing below" test -z "$(ls -A "$a")"
 stop_pactd
 finish
