@@ -132,7 +132,7 @@ static void append_received(struct replica *replica, uint32_t skip)
             replica_fail(replica, ERR_CORRUPT, "an entry from the leader");
             return;
         }
-        zab_stamped(replica->zab, entry.stamp_ns);
+        zab_stamped(replica->zab, entry.stamp_ns, clocks().running_ns);
         if (!pipeline_append(replica, entry.zxid, entries->list[i]))
             return;
     }

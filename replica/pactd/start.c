@@ -222,7 +222,7 @@ void start_over(struct replica *replica)
     roster_free(&replica->roster);
     roster_load(&replica->roster, replica->state);
     if (replica->zab)
-        zab_stamped(replica->zab, state_stamp_ns(replica->state));
+        zab_stamped(replica->zab, state_stamp_ns(replica->state), clocks().running_ns);
 }
 
 /* All waits in the proportions of the defaults. */
@@ -250,6 +250,7 @@ static void start_zab(struct replica *replica, const struct history *history)
         .runs = history->runs,
         .run_count = history->count,
         .stamp_ns = state_stamp_ns(replica->state),
+        .running_ns = clocks().running_ns,
         .timing = timing_for(replica->silence_ms),
     };
     randombytes_buf(&options.seed, sizeof options.seed);

@@ -101,13 +101,11 @@ static int64_t later(int64_t at_ns, uint64_t by_ns)
     return by_ns < room_ns ? (int64_t)((uint64_t)at_ns + by_ns) : INT64_MAX;
 }
 
-int64_t zab_time(struct zab *zab, struct zab_clocks now)
+int64_t zab_time(const struct zab *zab, struct zab_clocks now)
 {
-    enum { SLOWER = 2 };
-    if (!zab->stamp_seen)
-        zab->stamped_at_ns = now.running_ns;
-    zab->stamp_seen = true;
-    int64_t slow_ns = later(zab->stamp_ns, (now.running_ns - zab->stamped_at_ns) / SLOWER);
+    enum { SLOWER = 2, LEAST_NS = 1 };
+    uint64_t passed_ns = (now.running_ns - zab->stamped_at_ns) / SLOWER;
+    int64_t slow_ns = later(zab->stamp_ns, passed_ns > LEAST_NS ? passed_ns : LEAST_NS);
     return slow_ns > now.wall_ns ? slow_ns : now.wall_ns;
 }
 

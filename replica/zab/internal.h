@@ -52,8 +52,7 @@ struct zab {
     uint64_t durable, committed; /* committed ≤ durable ≤ the history's last */
     uint64_t commit;             /* the term's commit point, as far as it is known here; may be ahead of `durable` */
     int64_t stamp_ns;            /* the last one */
-    uint64_t stamped_at_ns; /* by running_ns, if stamp_seen: another leader's counts from when it was first looked at */
-    bool stamp_seen;
+    uint64_t stamped_at_ns;      /* by running_ns: when it was given, or came here */
     uint64_t random;
     uint32_t counter_last;
     struct zab_timing timing;

@@ -113,6 +113,7 @@ struct zab *zab_new(const struct zab_options *options, uint64_t now_ms)
     zab->epochs.voter = options->epochs.voter || zab_alone(zab); /* alone it promised nothing to anybody */
     assert(zab->epochs.accepted >= ZXID_EPOCH(zab->durable));
     zab->stamp_ns = options->stamp_ns;
+    zab->stamped_at_ns = options->running_ns;
     zab->random = options->seed;
     zab->counter_last = options->counter_last != 0 ? options->counter_last : UINT32_MAX;
     zab->timing = timing_of(options->timing);
@@ -359,12 +360,12 @@ void zab_step(struct zab *zab, const struct zab_event *event, struct zab_update 
     zab->out = NULL;
 }
 
-void zab_stamped(struct zab *zab, int64_t stamp_ns)
+void zab_stamped(struct zab *zab, int64_t stamp_ns, uint64_t running_ns)
 {
     if (stamp_ns <= zab->stamp_ns)
         return;
     zab->stamp_ns = stamp_ns;
-    zab->stamp_seen = false;
+    zab->stamped_at_ns = running_ns;
 }
 
 /* --- what it knows --- */

@@ -178,6 +178,7 @@ struct zab_options {
     const struct zab_run *runs;
     size_t run_count;
     int64_t stamp_ns;      /* of the newest entry */
+    uint64_t running_ns;   /* now, as in struct zab_clocks */
     uint64_t seed;         /* spreads the elections' retries */
     uint32_t counter_last; /* the last counter of a term; 0: UINT32_MAX (others: to test what comes after it) */
     struct zab_timing timing;
@@ -198,8 +199,8 @@ struct zab_clocks {
 
 /* The time to stamp an entry with: the wall clock's; but where that is behind the last stamp, because it or another
  * leader's was ahead, time goes on from that stamp at half the speed of running_ns until the clock has come up with it:
- * so TTLs run out, and what is written later is later. Never below the last stamp. */
-int64_t zab_time(struct zab *zab, struct zab_clocks now);
+ * so TTLs run out, and what is written later is later. Always above the last stamp. */
+int64_t zab_time(const struct zab *zab, struct zab_clocks now);
 /* The next place in the order: the leader in ZAB_BROADCAST gets ERR_OK, a zxid and a stamp (zab_time) and must append
  * an entry there. ERR_NO_QUORUM: it does not lead, or is out of counters (the next step elects); ERR_NO_SPACE: since
  * ZAB_WITHDRAWN. */
@@ -207,8 +208,8 @@ int zab_propose(struct zab *zab, struct zab_clocks now, uint64_t *zxid, int64_t 
 /* The header of an ENTRIES message, for any peer: `count` entries of one epoch; `previous`: the one before them in the
  * leader's history (ZAB_FEED's zxid, or the snapshot's, for the first that is sent). */
 struct zab_message zab_entries(const struct zab *zab, uint64_t previous, uint64_t first, uint32_t count);
-/* The follower's part: an entry that was appended or applied had this stamp. */
-void zab_stamped(struct zab *zab, int64_t stamp_ns);
+/* The follower's part: an entry that was appended or applied had this stamp; it came at running_ns. */
+void zab_stamped(struct zab *zab, int64_t stamp_ns, uint64_t running_ns);
 /* After ZAB_FEED with snapshot: the caller has one, of this zxid: adds the SYNC and NEW_LEADER to send before it. (Adds
  * nothing if the peer is not to be fed any more.) */
 void zab_snapshot_begun(struct zab *zab, uint32_t peer, uint64_t zxid, struct zab_update *update);

@@ -23,6 +23,11 @@ int64_t server_wall_ns(const struct server *server)
     return 1700000000000000000 + with_drift(server) * 1000 + server->wall_ns;
 }
 
+struct zab_clocks server_clocks(const struct server *server)
+{
+    return (struct zab_clocks){server_wall_ns(server), server_ms(server) * 1000000};
+}
+
 void server_jump_clock(struct server *server, int64_t by_ns)
 {
     server->wall_ns += by_ns;

@@ -19,7 +19,7 @@ static void apply(struct server *server, struct item *item)
     check_commits(cluster, server->id, state_zxid(server->state), item);
     item_decode(cluster, item, &entry);
     state_apply(server->state, &entry, &result, NULL);
-    zab_stamped(server->zab, entry.stamp_ns);
+    zab_stamped(server->zab, entry.stamp_ns, server_clocks(server).running_ns);
     check_applied(cluster, server->id, item->zxid, state_digest(server->state), &result);
     lead_applied(server, &entry, &result);
     mounts_applied(server, &entry, &result);

@@ -144,6 +144,7 @@ struct server {
 /* server.c */
 uint64_t server_ms(const struct server *server);
 int64_t server_wall_ns(const struct server *server);
+struct zab_clocks server_clocks(const struct server *server);
 void server_fail(struct server *server, const char *why); /* the process ends with this event */
 void server_settle(struct server *server);                /* at the end of each event */
 void server_later(struct server *server, void (*run)(struct cluster *, struct event *), uint64_t tag,

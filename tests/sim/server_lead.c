@@ -42,17 +42,13 @@ static void add_session(struct server *server, const struct session_info *info)
 
 /* --- proposing --- */
 
-static struct zab_clocks clocks(const struct server *server)
-{
-    return (struct zab_clocks){server_wall_ns(server), server_ms(server) * 1000000};
-}
-
 static int propose(struct server *server, const struct entry *place, struct bytes request)
 {
     struct cluster *cluster = server->cluster;
     struct entry entry = *place;
     struct buffer buffer = {0};
-    int code = server->full ? ERR_NO_SPACE : zab_propose(server->zab, clocks(server), &entry.zxid, &entry.stamp_ns);
+    int code =
+        server->full ? ERR_NO_SPACE : zab_propose(server->zab, server_clocks(server), &entry.zxid, &entry.stamp_ns);
     if (code != ERR_OK)
         return code;
     code = encode_entry(&entry, request, &buffer);
@@ -193,7 +189,7 @@ static bool silent(const struct server *server, const struct roster_session *ses
 static void propose_due(struct server *server)
 {
     enum { AT_ONCE = 8 };
-    int64_t now_ns = zab_time(server->zab, clocks(server));
+    int64_t now_ns = zab_time(server->zab, server_clocks(server));
     uint64_t after_id = 0;
     struct request request = {.kind = OP_DELETE};
     for (int i = 0; i < AT_ONCE && !server->full && !server->failing; i++) {

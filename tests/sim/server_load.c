@@ -119,6 +119,7 @@ static void make_zab(struct server *server)
     struct zab_run *runs = find_runs(server, &options.run_count);
     options.runs = runs;
     options.stamp_ns = last_stamp_ns(server);
+    options.running_ns = server_clocks(server).running_ns;
     options.seed = pick(server->cluster, UINT64_MAX);
     server->zab = zab_new(&options, server_ms(server));
     free(runs);

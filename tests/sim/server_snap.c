@@ -131,7 +131,7 @@ static void take(struct server *server, uint64_t zxid, struct state *state)
     items_trim(&server->log, zxid);
     server->purged = zxid;
     check_loaded(server->cluster, server->id, server->state);
-    zab_stamped(server->zab, state_stamp_ns(state));
+    zab_stamped(server->zab, state_stamp_ns(state), server_clocks(server).running_ns);
     mounts_loaded(server);
 }
 
