@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,14 +74,8 @@ static bool mount_is_on(pid_t pid, int64_t mount_id, dev_t device)
     return found;
 }
 
-/* What is seen of an open file by its descriptors: duplicates of one have these in common. (kcmp would tell them for
- * certain, but waits for a lock that an execve holds until we answer.) */
-struct open_file {
-    int64_t flags, pos;
-};
-
 /* Whether descriptor `name` of the open directory /proc/PID/fdinfo writes to the inode. */
-static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev_t device, struct open_file *file)
+static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev_t device)
 {
     char text[1024];
     if (!read_at(fdinfo, name, text, sizeof text))
@@ -91,24 +86,37 @@ static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev
         return false;
     if ((flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY)
         return false;
-    *file = (struct open_file){flags & ~O_CLOEXEC, field(text, "pos:", 10)};
     return mount_is_on(pid, mount_id, device);
 }
 
-/* Open files found so far; beyond FILES_MAX each descriptor counts. */
+/* The open files of a process that its descriptors have shown so far, a descriptor of each. Beyond FILES_MAX, and where
+ * it cannot be told which are duplicates, each descriptor counts. */
 enum { FILES_MAX = 16 };
 struct open_files {
-    struct open_file list[FILES_MAX];
+    pid_t pid;
+    bool comparable;
+    int list[FILES_MAX];
     unsigned count;
 };
 
-static void count_file(struct open_files *files, const struct open_file *file)
+/* Whether the process has any code, which in an execve that closes its descriptors it has not yet: a lock that kcmp
+ * needs is held then until we answer. */
+static bool has_code(pid_t pid)
 {
-    for (unsigned i = 0; i < files->count && i < FILES_MAX; i++)
-        if (files->list[i].flags == file->flags && files->list[i].pos == file->pos)
+    char text[256];
+    unsigned long code;
+    return read_proc(pid, "statm", text, sizeof text) && sscanf(text, "%*u %*u %*u %lu", &code) == 1 && code > 0;
+}
+
+static void count_file(struct open_files *files, int fd)
+{
+    if (files->count == 1)
+        files->comparable = has_code(files->pid);
+    for (unsigned i = 0; i < files->count && i < FILES_MAX && files->comparable; i++)
+        if (syscall(SYS_kcmp, files->pid, files->pid, KCMP_FILE, fd, files->list[i]) == 0)
             return;
     if (files->count < FILES_MAX)
-        files->list[files->count] = *file;
+        files->list[files->count] = fd;
     files->count++;
 }
 
@@ -121,8 +129,7 @@ static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device, unsigned 
     enum table table = TABLE_EMPTY;
     char path[64];
     const struct dirent *entry;
-    struct open_files files = {.count = 0};
-    struct open_file file;
+    struct open_files files = {.pid = pid};
     snprintf(path, sizeof path, "/proc/%d/fdinfo", pid);
     DIR *directory = opendir(path);
     if (!directory)
@@ -130,8 +137,8 @@ static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device, unsigned 
     while (table != TABLE_WRITES && (entry = readdir(directory))) {
         if (entry->d_name[0] == '.')
             continue;
-        if (ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device, &file))
-            count_file(&files, &file);
+        if (ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device))
+            count_file(&files, atoi(entry->d_name));
         table = files.count > others ? TABLE_WRITES : TABLE_HARMLESS;
         if (!ino)
             break;

@@ -207,6 +207,18 @@ static void close_on_exec_alone(void)
     execlp("true", "true", NULL);
 }
 
+/* While the table has another open file, with a duplicate: which of them are one cannot be asked in an execve. */
+static void close_on_exec_beside_duplicates(void)
+{
+    int idle = open(path, O_RDWR | O_CLOEXEC), copy = idle < 0 ? -1 : dup(idle);
+    int fd = open_it(O_CLOEXEC);
+    put(fd, "first\n");
+    put(fd, "second\n");
+    must(copy == -1 || copy > idle, "dup");
+    execlp("true", "true", NULL);
+    must(0, "execlp");
+}
+
 static void exits_without_closing(void)
 {
     int fd = open_it(0);
@@ -339,6 +351,7 @@ static const struct {
     {"spawned", spawned},
     {"close_on_exec", close_on_exec},
     {"close_on_exec_alone", close_on_exec_alone},
+    {"close_on_exec_beside_duplicates", close_on_exec_beside_duplicates},
     {"exits_without_closing", exits_without_closing},
     {"reopened_over", reopened_over},
     {"passed_on", passed_on},
