@@ -91,9 +91,9 @@ l=$(leader) f=$((l % 3 + 1)) g=$(((l + 1) % 3 + 1))
 start_mount_on $g "$mnt"
 kill_replica $f
 for ((k = 0; k < 230; k++)); do mkdir "$mnt/while-away-$k"; done
-kill_replica $l
+kill_replica "$l"
 kill_replica $g
-start_replica $l --snapshot-every 100
+start_replica "$l" --snapshot-every 100
 start_replica $f --snapshot-every 100
 check "one that is far behind makes a quorum with one that was killed" eventually leader
 check "and has all of it" eventually test -d "$mnt/while-away-229"
