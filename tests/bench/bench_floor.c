@@ -122,6 +122,7 @@ int main(int argc, char **argv)
     struct fuse_session *session = fuse_session_new(&args, &ops, sizeof ops, NULL);
     if (session == NULL || fuse_set_signal_handlers(session) != 0 || fuse_session_mount(session, argv[2]) != 0)
         bench_fail("bench_floor: cannot mount");
+    fprintf(stderr, "bench_floor: the mount answers at %s\n", argv[2]); /* soon: calls wait for it */
     struct fuse_loop_config *config = fuse_loop_cfg_create();
     fuse_loop_cfg_set_max_threads(config, THREADS);
     fuse_loop_cfg_set_idle_threads(config, THREADS);
