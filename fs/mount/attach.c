@@ -123,6 +123,19 @@ dev_t attach_device(const char *mountpoint)
     return device;
 }
 
+static bool is_gone(const struct fuse_session *attached)
+{
+    struct pollfd look = {.fd = fuse_session_fd((struct fuse_session *)attached)};
+    return poll(&look, 1, 0) == 1 && (look.revents & POLLERR);
+}
+
+/* The device of one that is gone may be its successor's at the same place. */
+void attach_unmount(const struct fuse_session *session, const char *mountpoint, dev_t device)
+{
+    if (device && !is_gone(session) && attach_device(mountpoint) == device)
+        umount2(mountpoint, MNT_DETACH);
+}
+
 bool mount_is_dead(const char *mountpoint)
 {
     struct statfs statfs_of;
@@ -159,19 +172,13 @@ int mount_attached_device(struct fuse_session *attached)
 
 static struct fuse_session *volatile left;
 
-static bool is_gone(const struct fuse_session *attached)
-{
-    struct pollfd look = {.fd = fuse_session_fd((struct fuse_session *)attached)};
-    return poll(&look, 1, 0) == 1 && (look.revents & POLLERR);
-}
-
 /* libfuse frees a session only as it unmounts, by its path, whatever is there: which may by now be what was below. Of a
  * mount that is gone it only frees; one that stays in use is left to the end of the process. */
 void mount_detach(struct fuse_session *attached, const struct mount_options *options, bool keep)
 {
     bool root = geteuid() == 0;
-    if (root && !keep && attach_device(options->mountpoint) == options->estate->device)
-        umount2(options->mountpoint, MNT_DETACH);
+    if (root && !keep)
+        attach_unmount(attached, options->mountpoint, options->estate->device);
     if ((!root && !keep) || is_gone(attached)) {
         fuse_session_unmount(attached);
         fuse_session_destroy(attached);

@@ -13,4 +13,8 @@ struct fuse_session *attach_session(const struct mount_options *options, struct 
  * asked, and nobody waits for it. 0: nothing is mounted there. */
 dev_t attach_device(const char *mountpoint);
 
+/* Takes a mount out of the namespace, if it is still there and not covered by another. `device`: its own; 0: it never
+ * was there. */
+void attach_unmount(const struct fuse_session *session, const char *mountpoint, dev_t device);
+
 #endif

@@ -478,13 +478,6 @@ int mount_start(const struct mount_options *options, struct mount **mount, char 
 
 /* --- stop --- */
 
-/* Takes the mount out of the namespace, if it is still there and not covered by another. */
-static void detach(struct mount *mount)
-{
-    if (mount->kernel_permissions && mount->device && attach_device(mount->mountpoint) == mount->device)
-        umount2(mount->mountpoint, MNT_DETACH);
-}
-
 void mount_stop(struct mount *mount)
 {
     struct serving *serving = (struct serving *)mount;
@@ -492,8 +485,8 @@ void mount_stop(struct mount *mount)
     atomic_store(&serving->stopping, true);
     if (ghosts)
         ghosts_stop(ghosts);
-    if (serving->looping && !fuse_session_exited(mount->session))
-        detach(mount);
+    if (serving->looping && mount->kernel_permissions && !fuse_session_exited(mount->session))
+        attach_unmount(mount->session, mount->mountpoint, mount->device);
     end_loop(serving);
     if (mount->locks)
         locks_stop(mount->locks);

@@ -38,6 +38,20 @@ ended "$(mount_pid "$mnt")" "with the last descriptor the mount"
 unset "MOUNT_PIDS[$mnt]"
 pass "and it ends with the last one"
 
+echo "# one that ends late"
+start_mount "$mnt"
+late=$(mount_pid "$mnt") device=$(stat -c %d "$mnt")
+kill -STOP "$PACTD_PID"
+umount -l "$mnt"
+kill "$late"
+check "it waits for its session to be closed" kill -0 "$late"
+mount_at "$mnt" "embedded:$WORK/next"
+check "the next one has its place and its device" test "$(stat -c %d "$mnt")" == "$device"
+kill -CONT "$PACTD_PID"
+ended "$late" "the first mount"
+check "which it leaves alone" eval 'mountpoint -q "$mnt" && mkdir "$mnt/goes-on"'
+stop_mount "$mnt"
+
 echo "# on top"
 mkdir -p "$mnt"
 echo below >"$mnt/below"
