@@ -79,7 +79,8 @@ struct estate {
     } fenced[2];
     _Atomic uint64_t ghosts[ESTATE_GHOSTS]; /* thread and, in the upper half, process; 0: free */
     struct sent_back sent_back;
-    _Atomic uint64_t announced; /* zxid: all changes up to this have been announced */
+    _Atomic uint64_t announced; /* zxid: all changes up to this have been announced, */
+    _Atomic uint64_t resting;   /* but content that this mount has committed from here on; 0: that, too */
     _Atomic bool known_pages[ESTATE_KNOWN_IDS / ESTATE_KNOWN_PAGE]; /* where a bit was ever set */
     _Atomic uint64_t known[ESTATE_KNOWN_IDS / 64];
 };

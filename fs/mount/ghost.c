@@ -65,9 +65,10 @@ static bool set_kind(const struct change *change, struct ghost_change *to)
     return false;
 }
 
-static struct ghost_change ghost_of(const struct change *change)
+static struct ghost_change ghost_of(const struct change *change, uint64_t zxid)
 {
-    return (struct ghost_change){.node_kind = change->node_kind,
+    return (struct ghost_change){.zxid = zxid,
+                                 .node_kind = change->node_kind,
                                  .id = change->id,
                                  .parent = change->parent,
                                  .to_parent = change->to_parent,
@@ -124,7 +125,7 @@ static size_t push_change(struct ghosts *ghosts, push_function *to_queue, const 
         return 1;
     }
     bool replaced = change->kind == CHANGE_DELETE && change->replaced && next && next->kind == CHANGE_RENAME;
-    struct ghost_change ghost = ghost_of(replaced ? next : change);
+    struct ghost_change ghost = ghost_of(replaced ? next : change, changes->zxid);
     ghost.own = changes->session && changes->session == ghosts->mount->own_session;
     if (!set_kind(replaced ? next : change, &ghost) || !set_root(ghosts->mount, &ghost))
         return 1;
@@ -148,6 +149,7 @@ static size_t push_change(struct ghosts *ghosts, push_function *to_queue, const 
 static void announce(struct ghosts *ghosts, push_function *to_queue, const struct changes *changes)
 {
     pthread_mutex_lock(&ghosts->lock);
+    ghost_queue_pass_time(ghosts->queue, ghosts_now_ns());
     for (size_t i = 0; i < changes->count && !ghosts->stopping;)
         i += push_change(ghosts, to_queue, changes, i);
     if (changes->zxid > ghosts->zxid)
@@ -168,8 +170,10 @@ void ghosts_begin(struct ghosts *ghosts)
 void ghosts_note_announced(struct ghosts *ghosts)
 {
     struct ghost_queue_info info = ghost_queue_info(ghosts->queue);
-    if (!info.jobs && !info.differences && !ghosts->catching_up && ghosts->zxid)
-        atomic_store(&ghosts->estate->announced, ghosts->zxid);
+    if (info.jobs > info.resting || info.differences || ghosts->catching_up || !ghosts->zxid)
+        return;
+    atomic_store(&ghosts->estate->resting, info.rests);
+    atomic_store(&ghosts->estate->announced, ghosts->zxid);
 }
 
 void ghosts_announce(struct ghosts *ghosts, const struct changes *changes)

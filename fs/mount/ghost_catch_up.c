@@ -42,8 +42,9 @@ struct known {
 struct catching {
     struct ghosts *ghosts;
     struct mount *mount;
-    uint64_t since; /* zxid */
-    size_t base;    /* bytes of a path before the mount's root */
+    uint64_t since;         /* zxid */
+    uint64_t content_since; /* of content less: what was resting has not been announced (ghost_queue.h) */
+    size_t base;            /* bytes of a path before the mount's root */
     struct known *by_id, *by_path;
     struct changes changes;
 };
@@ -78,7 +79,7 @@ static void find_changed(struct catching *catching)
             const struct node *node = state_node(state, id);
             if (node)
                 node_stat(node, &stat);
-            if (id != mount->root && (!node || last_change(&stat) > catching->since))
+            if (id != mount->root && (!node || last_change(&stat) > catching->content_since))
                 add_known(catching, id, node, node ? stat.kind : KIND_FILE);
         }
         client_unlock(mount->client);
@@ -185,7 +186,7 @@ static void announce_there(struct catching *catching, const struct known *known,
     } else if (stat->czxid > catching->since && known->id != catching->mount->root) {
         add_change(catching, CHANGE_CREATE, stat, name);
     }
-    if (stat->mzxid > catching->since)
+    if (stat->mzxid > catching->content_since)
         add_change(catching, CHANGE_DATA, stat, name);
     bool told = stat->mzxid > catching->since && stat->kind != KIND_DIRECTORY; /* its data is a file of its own */
     if (!told && last_change(stat) > catching->since && stat->czxid <= catching->since)
@@ -208,7 +209,8 @@ static bool is_new(const struct catching *catching, const struct node_stat *dire
 {
     if (stat->czxid > catching->since)
         return true;
-    return stat->change_zxid != stat->mzxid && directory->pzxid >= stat->change_zxid;
+    return stat->change_zxid > catching->since && stat->change_zxid != stat->mzxid &&
+           directory->pzxid >= stat->change_zxid;
 }
 
 /* In a directory, of what the kernel does not know: made there, born, moved there, or changed. */
@@ -219,12 +221,14 @@ static void announce_children(struct catching *catching, const struct node *dire
     node_stat(directory, &parent);
     for (; node; node = node_next_sibling(node)) {
         node_stat(node, &stat);
-        if (stat.change_zxid <= catching->since || inodes_known(catching->mount->inodes, stat.id))
+        if (stat.change_zxid <= catching->content_since || inodes_known(catching->mount->inodes, stat.id))
             continue;
-        enum change_kind kind = is_new(catching, &parent, &stat) ? CHANGE_CREATE
-                                : stat.mzxid > catching->since   ? CHANGE_DATA
-                                                                 : CHANGE_ATTR;
-        add_change(catching, kind, &stat, node_name(node).at);
+        if (is_new(catching, &parent, &stat))
+            add_change(catching, CHANGE_CREATE, &stat, node_name(node).at);
+        else if (stat.mzxid > catching->content_since)
+            add_change(catching, CHANGE_DATA, &stat, node_name(node).at);
+        else if (stat.change_zxid > catching->since)
+            add_change(catching, CHANGE_ATTR, &stat, node_name(node).at);
     }
 }
 
@@ -272,6 +276,8 @@ static void catch_up(struct ghosts *ghosts)
 {
     struct catching catching = {
         .ghosts = ghosts, .mount = ghosts->mount, .since = atomic_load(&ghosts->mount->estate->announced)};
+    uint64_t resting = atomic_load(&ghosts->mount->estate->resting);
+    catching.content_since = resting && resting <= catching.since ? resting - 1 : catching.since;
     if (ghosts->place < 0 && chdir(ghosts->mountpoint) < 0)
         return;
     find_changed(&catching);

@@ -13,6 +13,20 @@
 #include "fs/mount/ghost_thread.h"
 #include "fs/mount/log.h"
 
+enum { NS_PER_S = 1000000000 };
+
+uint64_t ghosts_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static struct timespec at_ns(uint64_t ns)
+{
+    return (struct timespec){(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
+}
+
 /* --- whose requests are ghosts' --- */
 
 struct ghost_thread *ghosts_thread(struct ghosts *ghosts, fuse_req_t req)
@@ -32,9 +46,12 @@ bool ghosts_own(const struct ghosts *ghosts, fuse_req_t req)
 
 pthread_cond_t *ghosts_to_wake(struct ghosts *ghosts)
 {
-    if (!ghost_queue_ready(ghosts->queue))
+    bool minded = ghosts->idle ? ghosts->minded : ghosts->watched;
+    if (!ghost_queue_ready(ghosts->queue) && (minded || !ghost_queue_due_ns(ghosts->queue)))
         return NULL;
-    return ghosts->idle ? &ghosts->work : &ghosts->stuck;
+    if (!ghosts->idle)
+        return &ghosts->stuck;
+    return ghosts->minded && ghosts->idle == 1 ? &ghosts->rest : &ghosts->work;
 }
 
 static void destroy(struct ghosts *ghosts)
@@ -43,6 +60,7 @@ static void destroy(struct ghosts *ghosts)
         pthread_mutex_destroy(&ghosts->threads[i].lock);
     ghost_queue_free(ghosts->queue);
     pthread_cond_destroy(&ghosts->work);
+    pthread_cond_destroy(&ghosts->rest);
     pthread_cond_destroy(&ghosts->stuck);
     pthread_cond_destroy(&ghosts->ended);
     pthread_mutex_destroy(&ghosts->lock);
@@ -120,6 +138,23 @@ bool ghosts_separate(struct ghosts *ghosts)
     return there && (!ghosts->mount->background || log_leave_standard());
 }
 
+/* Until there is work; one of those who wait minds what rests. */
+static void idle(struct ghosts *ghosts)
+{
+    uint64_t due_ns = ghost_queue_due_ns(ghosts->queue);
+    struct timespec due = at_ns(due_ns);
+    bool minds = due_ns && !ghosts->minded;
+    ghosts->idle++;
+    if (minds) {
+        ghosts->minded = true;
+        pthread_cond_timedwait(&ghosts->rest, &ghosts->lock, &due);
+        ghosts->minded = false;
+    } else {
+        pthread_cond_wait(&ghosts->work, &ghosts->lock);
+    }
+    ghosts->idle--;
+}
+
 static void *ghost_main(void *arg)
 {
     struct ghost_thread *thread = arg;
@@ -129,14 +164,14 @@ static void *ghost_main(void *arg)
     bool able = ghosts_separate(ghosts);
     pthread_mutex_lock(&ghosts->lock);
     while (able && !ghosts->stopping) {
+        if (ghost_queue_due_ns(ghosts->queue))
+            ghost_queue_pass_time(ghosts->queue, ghosts_now_ns());
         struct ghost_job *job = ghost_queue_take(ghosts->queue);
         if (job) {
             perform(thread, job);
             continue;
         }
-        ghosts->idle++;
-        pthread_cond_wait(&ghosts->work, &ghosts->lock);
-        ghosts->idle--;
+        idle(ghosts);
     }
     thread->tid = 0;
     if (thread->left)
@@ -174,22 +209,14 @@ static bool start_thread(struct ghosts *ghosts)
     return start_detached(ghosts, ghost_main, thread);
 }
 
-static struct timespec after_ms(long ms)
+static struct timespec after_ms(uint64_t ms)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += ms % 1000 * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
+    return at_ns(ghosts_now_ns() + ms * (NS_PER_S / 1000));
 }
 
 static bool overloaded(struct ghosts *ghosts)
 {
-    return !ghosts->idle && ghost_queue_ready(ghosts->queue);
+    return !ghosts->idle && (ghost_queue_ready(ghosts->queue) || ghost_queue_due_ns(ghosts->queue));
 }
 
 static uint64_t finished(const struct ghosts *ghosts)
@@ -210,8 +237,10 @@ static void *keeper_main(void *arg)
         }
         uint64_t before = finished(ghosts);
         struct timespec until = after_ms(GHOST_STUCK_MS);
+        ghosts->watched = true;
         while (!ghosts->stopping && pthread_cond_timedwait(&ghosts->stuck, &ghosts->lock, &until) == 0)
             ;
+        ghosts->watched = false;
         if (!ghosts->stopping && overloaded(ghosts) && finished(ghosts) == before)
             start_thread(ghosts);
     }
@@ -223,6 +252,7 @@ static void stop(struct ghosts *ghosts)
 {
     ghosts->stopping = true;
     pthread_cond_broadcast(&ghosts->work);
+    pthread_cond_broadcast(&ghosts->rest);
     pthread_cond_broadcast(&ghosts->stuck);
 }
 
@@ -261,6 +291,7 @@ static struct ghosts *ghosts_new(struct mount *mount)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&ghosts->work, &monotonic);
+    pthread_cond_init(&ghosts->rest, &monotonic);
     pthread_cond_init(&ghosts->stuck, &monotonic);
     pthread_cond_init(&ghosts->ended, &monotonic);
     pthread_condattr_destroy(&monotonic);

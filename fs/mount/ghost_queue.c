@@ -38,13 +38,16 @@ struct waiting {
     unsigned lanes, ahead; /* in how many lanes it stands; in how many of them others are ahead of it */
     uint64_t seq;          /* order of arrival */
     uint64_t key;          /* what it announces again and again: see key_of; 0: nothing */
-    struct waiting *next;  /* in its line, once it is ready */
-    UT_hash_handle hh;     /* in `repeated`, by key */
+    uint64_t due_ns;       /* rests until then; 0: does not. In one lane, and behind it nothing but what rests, too */
+    struct waiting *next;  /* in its line, once it is ready; or among those that rest, if it is the head of its lane */
+    struct waiting *prev;
+    UT_hash_handle hh; /* in `repeated`, by key */
 };
 
 struct lane {
     uint64_t directory;
     struct place *head, **tail;
+    struct place *resting; /* the first; all behind it rest, too */
     size_t jobs;
     uint64_t barrier; /* seq of the last create, delete or rename */
     UT_hash_handle hh;
@@ -61,6 +64,9 @@ struct ghost_queue {
     struct waiting *repeated;
     struct line fresh, backlog; /* ready: on arrival; when what was ahead was done */
     bool backlog_next;          /* they take turns */
+    uint64_t now_ns;
+    struct waiting *resting; /* heads of lanes, the first that is due first */
+    size_t rests;            /* jobs that rest, those behind such heads included */
     struct ghost_diff *diff;
     struct named *buckets[BUCKETS];
 };
@@ -80,6 +86,68 @@ struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, voi
         return NULL;
     }
     return queue;
+}
+
+/* --- rest --- */
+
+static void stand_in_line(struct line *line, struct waiting *job)
+{
+    job->next = NULL;
+    *line->tail = job;
+    line->tail = &job->next;
+}
+
+static int by_due(const struct waiting *a, const struct waiting *b)
+{
+    return (a->due_ns > b->due_ns) - (a->due_ns < b->due_ns);
+}
+
+/* The head of its lane: nearly always the last one to be due. */
+static void lie_down(struct ghost_queue *queue, struct waiting *job)
+{
+    DL_INSERT_INORDER(queue->resting, job, by_due);
+}
+
+static void stand_up(struct ghost_queue *queue, struct place *place)
+{
+    struct waiting *job = place->job;
+    job->due_ns = 0;
+    queue->rests--;
+    place->lane->resting = place->next;
+    if (job->ahead)
+        return;
+    DL_DELETE(queue->resting, job);
+    stand_in_line(&queue->fresh, job);
+}
+
+/* Something else is to be announced. */
+static void wake_lane(struct ghost_queue *queue, const struct lane *lane)
+{
+    while (lane->resting)
+        stand_up(queue, lane->resting);
+}
+
+static void wake_due(struct ghost_queue *queue)
+{
+    while (queue->resting && queue->resting->due_ns <= queue->now_ns)
+        stand_up(queue, &queue->resting->places[0]);
+}
+
+void ghost_queue_pass_time(struct ghost_queue *queue, uint64_t now_ns)
+{
+    queue->now_ns = now_ns;
+}
+
+uint64_t ghost_queue_due_ns(const struct ghost_queue *queue)
+{
+    return queue->resting ? queue->resting->due_ns : 0;
+}
+
+/* Until when a change rests; 0: it does not. */
+static uint64_t rest_ns(const struct ghost_queue *queue, const struct ghost_change *change)
+{
+    bool rests = change->kind == GHOST_DATA && change->own && queue->now_ns;
+    return rests ? queue->now_ns + GHOST_REST_MS * UINT64_C(1000000) : 0;
 }
 
 /* --- lanes --- */
@@ -104,6 +172,8 @@ static void stand_in(struct ghost_queue *queue, struct waiting *job, uint64_t di
     for (unsigned i = 0; i < job->lanes; i++)
         if (job->places[i].lane == lane)
             return;
+    if (!job->due_ns)
+        wake_lane(queue, lane);
     assert(job->lanes < LANES_MAX);
     struct place *place = &job->places[job->lanes++];
     *place = (struct place){.job = job, .lane = lane};
@@ -112,13 +182,8 @@ static void stand_in(struct ghost_queue *queue, struct waiting *job, uint64_t di
     *lane->tail = place;
     lane->tail = &place->next;
     lane->jobs++;
-}
-
-static void stand_in_line(struct line *line, struct waiting *job)
-{
-    job->next = NULL;
-    *line->tail = job;
-    line->tail = &job->next;
+    if (job->due_ns && !lane->resting)
+        lane->resting = place;
 }
 
 static struct waiting *take_from(struct line *line)
@@ -141,7 +206,11 @@ static void leave(struct ghost_queue *queue, struct place *place)
         free(lane);
         return;
     }
-    if (!--lane->head->job->ahead)
+    if (--lane->head->job->ahead)
+        return;
+    if (lane->head->job->due_ns)
+        lie_down(queue, lane->head->job);
+    else
         stand_in_line(&queue->backlog, lane->head->job);
 }
 
@@ -199,7 +268,10 @@ static bool coalesce(struct ghost_queue *queue, const struct ghost_change *chang
     if (change->kind == GHOST_DATA) {
         job->job.change.data = true;
         job->job.change.size = change->size;
-        job->job.change.own &= change->own;
+        if (job->job.change.own && !change->own) {
+            job->job.change.own = false;
+            wake_lane(queue, job->places[0].lane); /* of this one somebody may wait */
+        }
     }
     queue->coalesced++;
     return true;
@@ -281,10 +353,11 @@ static void stand_in_lanes(struct ghost_queue *queue, struct waiting *job)
             job->places[i].lane->barrier = job->seq;
 }
 
-static void enqueue(struct ghost_queue *queue, const struct ghost_change *change)
+static void enqueue_until(struct ghost_queue *queue, const struct ghost_change *change, uint64_t due_ns)
 {
     struct waiting *job = copy(change);
     job->seq = ++queue->seq;
+    job->due_ns = due_ns;
     stand_in_lanes(queue, job);
     index_names(queue, job);
     job->key = key_of(change);
@@ -294,9 +367,17 @@ static void enqueue(struct ghost_queue *queue, const struct ghost_change *change
             forget_repeated(queue, earlier);
         HASH_ADD(hh, queue->repeated, key, sizeof job->key, job);
     }
-    if (!job->ahead)
+    queue->rests += due_ns != 0;
+    if (!job->ahead && due_ns)
+        lie_down(queue, job);
+    else if (!job->ahead)
         stand_in_line(&queue->fresh, job);
     queue->jobs++;
+}
+
+static void enqueue(struct ghost_queue *queue, const struct ghost_change *change)
+{
+    enqueue_until(queue, change, 0);
 }
 
 static bool any_room(void *arg, uint64_t directory)
@@ -327,7 +408,7 @@ void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *chan
     if (coalesce(queue, change))
         return;
     if (queue->jobs < queue->limit) {
-        enqueue(queue, change);
+        enqueue_until(queue, change, rest_ns(queue, change));
         return;
     }
     queue->overflows++;
@@ -451,6 +532,7 @@ static void feed(struct ghost_queue *queue)
 
 bool ghost_queue_ready(struct ghost_queue *queue)
 {
+    wake_due(queue);
     if (!any_ready(queue) && ghost_diff_count(queue->diff))
         feed(queue);
     return any_ready(queue);
@@ -489,6 +571,8 @@ void ghost_queue_done(struct ghost_queue *queue, struct ghost_job *done)
 struct ghost_queue_info ghost_queue_info(const struct ghost_queue *queue)
 {
     return (struct ghost_queue_info){.jobs = queue->jobs,
+                                     .resting = queue->rests,
+                                     .rests = queue->resting ? queue->resting->job.change.zxid : 0,
                                      .differences = ghost_diff_count(queue->diff),
                                      .coalesced = queue->coalesced,
                                      .overflows = queue->overflows};

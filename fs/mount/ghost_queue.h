@@ -11,6 +11,10 @@
  * what comes beyond is kept as the difference between the announced and the current tree (ghost_diff.h) until a
  * quarter of that is left.
  *
+ * Content that this mount itself committed rests for GHOST_REST_MS first, unless something else waits behind it in its
+ * lane: one announcement does for a file that is written again and again, and none is made of one that is gone again.
+ * Who waits for the end of a write has the kernel's CLOSE_WRITE (design §5: only MODIFY comes before the commit).
+ *
  * What is done through this mount the kernel tells its watchers at once, before what waits for the same names. So that
  * they are told the right thing last, it is announced once more after that; and of a node that is made and was not told
  * yet when it is removed or moved here, the making is void. */
@@ -21,6 +25,8 @@
 
 struct ghost_queue;
 
+enum { GHOST_REST_MS = 10 };
+
 struct ghost_job {
     struct ghost_change change; /* the names are the job's own */
     bool is_void;               /* the kernel is not to be told any more */
@@ -30,6 +36,10 @@ struct ghost_job {
 struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, void *arg);
 void ghost_queue_free(struct ghost_queue *queue);
 
+/* CLOCK_MONOTONIC: what has rested may be taken. A queue that is not told the time lets nothing rest. */
+void ghost_queue_pass_time(struct ghost_queue *queue, uint64_t now_ns);
+/* When something will have rested; 0: nothing rests. */
+uint64_t ghost_queue_due_ns(const struct ghost_queue *queue);
 /* Copies the change and its names. */
 void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *change);
 /* The same for a CREATE, DELETE, RENAME or EXCHANGE that the kernel tells of by itself, before all that waits: it is
@@ -50,6 +60,8 @@ bool ghost_queue_ready(struct ghost_queue *queue);
 
 struct ghost_queue_info {
     size_t jobs;        /* waiting or taken */
+    size_t resting;     /* of these */
+    uint64_t rests;     /* zxid: the first change of what rests; 0: nothing does */
     size_t differences; /* znodes in the difference */
     uint64_t coalesced; /* changes that became part of a job already waiting */
     uint64_t overflows; /* how often the limit was reached */

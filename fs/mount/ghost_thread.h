@@ -46,8 +46,9 @@ struct ghosts {
     uint64_t root;   /* the znode that is the mount's root */
 
     pthread_mutex_t lock;
-    pthread_cond_t work, stuck, ended; /* CLOCK_MONOTONIC */
+    pthread_cond_t work, rest, stuck, ended; /* CLOCK_MONOTONIC */
     struct ghost_queue *queue;
+    bool minded, watched;         /* an idle thread waits (on `rest`) for what rests; the keeper, for one that could */
     unsigned idle, running, refs; /* threads, the keeper among the last two */
     _Atomic bool stopping;
     uint64_t done, skipped, failed;
@@ -65,6 +66,8 @@ bool ghosts_wanted(struct mount *mount, const struct ghost_change *change);
 
 /* Under the lock: whom to signal, so that somebody looks at the queue; NULL: there is nothing to do. */
 pthread_cond_t *ghosts_to_wake(struct ghosts *ghosts);
+
+uint64_t ghosts_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* Under the lock: notes for the next worker up to where all has been announced. */
 void ghosts_note_announced(struct ghosts *ghosts);

@@ -1,5 +1,6 @@
 #include "tests/bench/bench.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -48,6 +49,30 @@ void bench_print(const struct bench_latencies *latencies, double seconds)
 {
     printf("%.0f %.1f %.1f\n", (double)latencies->count / seconds, bench_quantile(latencies, 0.5),
            bench_quantile(latencies, 0.99));
+}
+
+enum { SECTOR_BYTES = 512, LOG_BYTES = 8 << 20 };
+
+int bench_log_open(struct bench_log *log, const char *path)
+{
+    *log = (struct bench_log){.fd = open(path, O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0644)};
+    if (log->fd < 0 || posix_memalign(&log->sector, 4096, LOG_BYTES) != 0)
+        return -1;
+    memset(log->sector, 0, LOG_BYTES);
+    return pwrite(log->fd, log->sector, LOG_BYTES, 0) == LOG_BYTES && fsync(log->fd) == 0 ? 0 : -1;
+}
+
+int bench_log_write(struct bench_log *log)
+{
+    ssize_t written = pwrite(log->fd, log->sector, SECTOR_BYTES, log->at);
+    log->at = (log->at + SECTOR_BYTES) % LOG_BYTES;
+    return written == SECTOR_BYTES && fdatasync(log->fd) == 0 ? 0 : -1;
+}
+
+void bench_log_close(struct bench_log *log)
+{
+    close(log->fd);
+    free(log->sector);
 }
 
 _Noreturn void bench_fail(const char *format, ...)

@@ -42,6 +42,17 @@ int (*bench_step(const struct bench_step *steps, const char *name))(void *contex
  * process failed. */
 int bench_run(const struct bench_work *work, unsigned processes, double seconds);
 
+/* What a log does for each write: 512 bytes past the page cache into a file of zeros, and fdatasync. */
+struct bench_log {
+    int fd;
+    void *sector;
+    int64_t at; /* where the next one goes, in bytes; from the end it begins anew */
+};
+/* Makes the file, or uses the one that is there. 0, or -1. */
+int bench_log_open(struct bench_log *log, const char *path);
+int bench_log_write(struct bench_log *log); /* 0, or -1 */
+void bench_log_close(struct bench_log *log);
+
 /* Ends the program with a message. */
 _Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

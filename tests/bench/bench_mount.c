@@ -31,13 +31,10 @@
 
 #include "tests/bench/bench.h"
 
-enum { SECTOR_BYTES = 512, LOG_BYTES = 8 << 20 };
-
 struct place {
     char dir[PATH_MAX - 16], file[PATH_MAX], made[PATH_MAX];
-    int fd;       /* of the file */
-    void *sector; /* of a log, and where the next one goes */
-    off_t at;
+    int fd; /* of the file */
+    struct bench_log log;
 };
 
 static int write_file(const char *path, int flags)
@@ -123,25 +120,18 @@ static int step_ask(void *context)
 static void *begin_log(const void *arg, unsigned process)
 {
     struct place *place = begin(arg, process);
-    void *zeros;
-    if (place == NULL || posix_memalign(&zeros, 4096, LOG_BYTES) != 0)
-        return NULL;
-    memset(zeros, 0, LOG_BYTES);
-    close(place->fd);
-    place->fd = open(place->file, O_WRONLY | O_DIRECT | O_CLOEXEC);
-    bool made = place->fd >= 0 && pwrite(place->fd, zeros, LOG_BYTES, 0) == LOG_BYTES && fsync(place->fd) == 0;
-    place->sector = zeros;
-    return made ? place : NULL;
+    return place != NULL && bench_log_open(&place->log, place->file) == 0 ? place : NULL;
 }
 
 static int step_disk(void *context)
 {
-    struct place *place = context;
-    if (place->at == LOG_BYTES)
-        place->at = 0;
-    int failed = pwrite(place->fd, place->sector, SECTOR_BYTES, place->at) != SECTOR_BYTES || fdatasync(place->fd) != 0;
-    place->at += SECTOR_BYTES;
-    return failed;
+    return bench_log_write(&((struct place *)context)->log);
+}
+
+static void end_log(void *context)
+{
+    bench_log_close(&((struct place *)context)->log);
+    end(context);
 }
 
 /* Waits for an event on `watch`: its time, or fails after five seconds. */
@@ -275,7 +265,9 @@ int main(int argc, char **argv)
     struct bench_work work = {.begin = begin, .step = bench_step(steps, argv[1]), .end = end, .arg = argv[2]};
     if (work.step == NULL)
         bench_fail("bench_mount: no operation '%s'", argv[1]);
-    if (work.step == step_disk)
+    if (work.step == step_disk) {
         work.begin = begin_log;
+        work.end = end_log;
+    }
     return bench_run(&work, (unsigned)atoi(argv[3]), atof(argv[4]));
 }

@@ -129,6 +129,14 @@ kill $names
 touch "$b/kept/after"
 eventually grep -qx 'CREATE after' "$WORK/events"
 check "nothing is made that was there: $(grep CREATE "$WORK/events" | tr '\n' ';')" test "$(grep -c CREATE "$WORK/events")" == 2
+sync "$a"
+: >"$WORK/events"
+worker=$(worker_of "$(mount_pid "$a")")
+dd of="$a/kept/file" conv=notrunc status=none <<<again # the kernel tells of the write; the commit is told a little later
+kill -9 "$worker"
+eventually replaced
+told_twice() { (($(grep -cx 'MODIFY file' "$WORK/events") >= 2)); }
+check "and of what was committed here just before the kill" eventually told_twice
 kill $watcher
 
 echo "# a writer that had not closed"

@@ -26,7 +26,7 @@ struct model_node {
 };
 
 struct model {
-    uint64_t random;
+    uint64_t random, now_ns;
     struct model_node now[NODES], told[NODES];
     uint64_t next, first; /* ids: the next one; all below `first` are dead */
     unsigned alive;
@@ -241,6 +241,7 @@ static void do_content(struct model *m)
         change.size = ++m->now[id].version;
     else
         m->now[id].attributes++;
+    change.own = data && draw(m, 2); /* it may rest, but nothing passes it */
     ghost_queue_push(m->queue, &change);
 }
 
@@ -330,6 +331,12 @@ static void tell(struct model *m, const struct ghost_change *c)
     tell_step(m, c->parent, c->kind, c->id);
 }
 
+static void pass_time(struct model *m, uint64_t ms)
+{
+    m->now_ns += ms * 1000000;
+    ghost_queue_pass_time(m->queue, m->now_ns);
+}
+
 /* Finishes one of the jobs under way, or begins one, as a pool of threads would. */
 static bool work(struct model *m)
 {
@@ -357,6 +364,7 @@ static void finish_all(struct model *m)
             busy |= m->taken[i] != NULL;
         if (!busy)
             return;
+        pass_time(m, 1);
         work(m);
     }
 }
@@ -400,6 +408,7 @@ static void history_of(struct model *m, uint64_t seed, size_t limit, unsigned sl
     m->now[1] = m->told[1] = (struct model_node){.alive = true, .kind = KIND_DIRECTORY};
     m->queue = ghost_queue_new(limit, parent_now, m);
     for (int i = 0; i < 3000; i++) {
+        pass_time(m, draw(m, 3));
         if (draw(m, 10) < slow)
             DO[draw(m, sizeof DO / sizeof *DO)](m);
         else

@@ -443,6 +443,89 @@ static void test_own_changes_beyond_the_limit(void **unused)
     expect_empty(queue);
 }
 
+static void push_own(struct ghost_queue *queue, uint64_t id, uint64_t parent, uint64_t zxid)
+{
+    struct ghost_change change = named(GHOST_DATA, id, parent, "own");
+    change.own = true;
+    change.zxid = zxid;
+    ghost_queue_push(queue, &change);
+}
+
+enum { MS = 1000000, START = 500 * MS, DUE = START + GHOST_REST_MS * MS };
+
+static struct ghost_queue *new_at(uint64_t now_ns)
+{
+    struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
+    ghost_queue_pass_time(queue, now_ns);
+    return queue;
+}
+
+/* Content committed here is announced once for all the commits that came while it rested. */
+static void test_own_content_rests(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = new_at(START);
+    push_own(queue, 7, 1, 40);
+    ghost_queue_pass_time(queue, START + MS);
+    push_own(queue, 8, 1, 41);
+    push_own(queue, 7, 1, 42);
+    push(queue, GHOST_DATA, 9, 2, "elsewhere");
+    expect_done(queue, GHOST_DATA, 9);
+    assert_null(ghost_queue_take(queue));
+    assert_int_equal(ghost_queue_due_ns(queue), DUE);
+    struct ghost_queue_info info = ghost_queue_info(queue);
+    assert_int_equal(info.jobs, 2);
+    assert_int_equal(info.resting, 2);
+    assert_int_equal(info.rests, 40);
+    assert_int_equal(info.coalesced, 1);
+    ghost_queue_pass_time(queue, DUE);
+    expect_done(queue, GHOST_DATA, 7);
+    assert_null(ghost_queue_take(queue));
+    assert_int_equal(ghost_queue_due_ns(queue), DUE + MS);
+    assert_int_equal(ghost_queue_info(queue).rests, 41);
+    ghost_queue_pass_time(queue, DUE + MS);
+    expect_done(queue, GHOST_DATA, 8);
+    assert_int_equal(ghost_queue_due_ns(queue), 0);
+    expect_empty(queue);
+}
+
+/* Whatever else is to be announced in the directory does not wait for it, nor pass it. */
+static void test_rest_is_disturbed(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = new_at(START);
+    push_own(queue, 7, 1, 40);
+    push_own(queue, 8, 1, 41);
+    push_own(queue, 9, 2, 42);
+    push(queue, GHOST_CREATE, 10, 1, "a");
+    push_own(queue, 7, 1, 43);
+    expect_done(queue, GHOST_DATA, 7);
+    expect_done(queue, GHOST_DATA, 8);
+    expect_done(queue, GHOST_CREATE, 10);
+    assert_null(ghost_queue_take(queue));
+    assert_int_equal(ghost_queue_info(queue).resting, 2);
+    push(queue, GHOST_DATA, 9, 2, "own"); /* by another host: somebody may wait for that */
+    struct ghost_job *job = expect(queue, GHOST_DATA, 9);
+    assert_false(job->change.own);
+    ghost_queue_done(queue, job);
+    ghost_queue_pass_time(queue, DUE);
+    expect_done(queue, GHOST_DATA, 7);
+    expect_empty(queue);
+}
+
+/* Of a file that is removed here while it rests nobody is told any more. */
+static void test_removed_while_it_rests(void **unused)
+{
+    (void)unused;
+    struct ghost_queue *queue = new_at(START);
+    push_own(queue, 7, 1, 40);
+    overtake(queue, GHOST_DELETE, 7, "own");
+    assert_null(ghost_queue_take(queue));
+    ghost_queue_pass_time(queue, DUE);
+    expect_void(queue, GHOST_DATA, 7);
+    expect_empty(queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,6 +545,9 @@ int main(void)
         cmocka_unit_test(test_removed_here_before_it_came),
         cmocka_unit_test(test_nothing_goes_with_what_is_void),
         cmocka_unit_test(test_own_changes_beyond_the_limit),
+        cmocka_unit_test(test_own_content_rests),
+        cmocka_unit_test(test_rest_is_disturbed),
+        cmocka_unit_test(test_removed_while_it_rests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
