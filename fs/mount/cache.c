@@ -5,7 +5,9 @@
  *    readers, the tree changes inside it as the writer.
  * 2. Inside the gate, after the tree has changed and before anybody reads it, the kernel forgets the attributes of all
  *    that was touched. That takes no lock of the kernel's: a call in flight, which waits for us or for the gate, cannot
- *    hold it up. A reply of before that the kernel has not taken in yet is void (its attribute version).
+ *    hold it up. A reply of before that the kernel has not taken in yet is void (its attribute version); but not the
+ *    LOOKUP that makes the inode, which has no version yet: where the kernel does not have what it was told of, all
+ *    names expire at once, so that it looks again.
  * 3. Names are expired by a thread of their own (cache_names.c), after the gate is open again and before the next entry
  *    is applied, because expiring takes the lock of a directory, which a LOOKUP in flight may hold while it waits at
  *    the gate. So who sees an entry finds nothing older than the one before it.
@@ -14,6 +16,7 @@
 #include "fs/mount/cache.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,33 +146,50 @@ bool cache_must_ask(struct cache *cache, uint64_t parent, const char *name)
 
 /* --- changes --- */
 
-void cache_forget_attr(struct cache *cache, uint64_t id)
+/* False: the kernel does not have the inode. */
+static bool forget_attr(const struct mount *mount, uint64_t id)
+{
+    return fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, id), -1, 0) != -ENOENT;
+}
+
+void cache_opened(struct cache *cache, uint64_t id, bool writes)
+{
+    struct inodes *inodes = cache->mount->inodes;
+    bool late = inodes_take_late(inodes, id);
+    if (late || (writes && inodes_take_attr(inodes, id)))
+        forget_attr(cache->mount, id);
+}
+
+/* False: what it was told of it may be on its way still. */
+static bool forget_changed(const struct cache *cache, uint64_t id)
 {
     struct mount *mount = cache->mount;
-    if (id && inodes_take_attr(mount->inodes, id))
-        fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, id), -1, 0);
+    if (!id || !inodes_take_attr(mount->inodes, id) || forget_attr(mount, id))
+        return true;
+    inodes_set_late(mount->inodes, id);
+    return false;
 }
 
 /* A name that comes or goes changes its directory's times and number of children. */
-static void forget_touched(struct cache *cache, const struct change *change)
+static bool forget_touched(const struct cache *cache, const struct change *change)
 {
+    bool all = true;
     switch (change->kind) {
     case CHANGE_CREATE:
     case CHANGE_DELETE:
     case CHANGE_RENAME:
-        cache_forget_attr(cache, change->parent);
-        cache_forget_attr(cache, change->to_parent);
+        all = forget_changed(cache, change->parent) & forget_changed(cache, change->to_parent);
         __attribute__((fallthrough));
     case CHANGE_DATA:
     case CHANGE_ATTR:
     case CHANGE_META:
-        cache_forget_attr(cache, change->id);
-        break;
+        return all & forget_changed(cache, change->id);
     case CHANGE_SESSION_OPEN:
     case CHANGE_SESSION_CLOSE:
     case CHANGE_LOCK:
         break;
     }
+    return true;
 }
 
 void cache_changing(struct cache *cache)
@@ -180,8 +200,11 @@ void cache_changing(struct cache *cache)
 void cache_changed(struct cache *cache, const struct changes *changes)
 {
     size_t count = changes && atomic_load(&cache->on) ? changes->count : 0;
+    bool all = true;
     for (size_t i = 0; i < count; i++)
-        forget_touched(cache, &changes->list[i]);
+        all &= forget_touched(cache, &changes->list[i]);
+    if (!all && cache->names)
+        cache_names_replaced(cache->names);
     pthread_rwlock_unlock(&cache->gate);
     if (count && cache->names)
         cache_names_changed(cache->names, changes);

@@ -122,10 +122,13 @@ static void fill_entry(struct mount *mount, uint64_t id, enum node_kind kind, st
     entry->attr_timeout = there ? cache_attr_s(mount->cache, entry->ino, &stat) : 0;
 }
 
-static void reply_node(struct mount *mount, fuse_req_t req, uint64_t id, enum node_kind kind)
+/* `made`: not to be kept, as the kernel takes it also if it was told since that this is no longer so. */
+static void reply_node(struct mount *mount, fuse_req_t req, uint64_t id, enum node_kind kind, bool made)
 {
     struct fuse_entry_param entry;
     fill_entry(mount, id, kind, &entry);
+    if (made)
+        entry.attr_timeout = 0;
     if (fuse_reply_entry(req, &entry))
         inodes_count(mount->inodes, id, -1);
 }
@@ -138,7 +141,7 @@ void ghost_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const 
     uint64_t now = control_is(parent) ? 0 : current(mount, znode_of(mount, parent), name);
     if (!asked.named) {
         if (now)
-            reply_node(mount, req, now, KIND_DIRECTORY);
+            reply_node(mount, req, now, KIND_DIRECTORY, false);
         else
             fuse_reply_err(req, ENOENT);
         return;
@@ -156,7 +159,7 @@ void ghost_lookup(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const 
     pthread_mutex_lock(&asked.thread->lock);
     asked.thread->met |= asked.before == asked.id;
     pthread_mutex_unlock(&asked.thread->lock);
-    reply_node(mount, req, asked.before, asked.before_kind);
+    reply_node(mount, req, asked.before, asked.before_kind, false);
 }
 
 /* Another request than the job's can come from a ghost only by a mistake here, or by somebody's reused thread id. */
@@ -182,7 +185,7 @@ static void reply_made(struct mount *mount, fuse_req_t req, fuse_ino_t parent, c
     if (ask(mount, req, parent, name, &asked) &&
         expect(req, asked.kind == GHOST_CREATE && asked.named && asked.node_kind == kind) && tell(req, &asked)) {
         cache_begin_read(mount->cache);
-        reply_node(mount, req, asked.id, kind);
+        reply_node(mount, req, asked.id, kind, true);
         cache_end_read(mount->cache);
     }
 }
@@ -215,6 +218,7 @@ void ghost_create(struct mount *mount, fuse_req_t req, fuse_ino_t parent, const 
     set_ghost_handle(fi);
     cache_begin_read(mount->cache);
     fill_entry(mount, asked.id, KIND_FILE, &entry);
+    entry.attr_timeout = 0;
     if (fuse_reply_create(req, &entry, fi))
         inodes_count(mount->inodes, asked.id, -1);
     cache_end_read(mount->cache);

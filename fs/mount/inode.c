@@ -15,7 +15,7 @@ struct inode {
     uint64_t lookups; /* what the kernel owes in FORGETs */
     bool seen;        /* by others than ghosts */
     bool inherited;   /* a worker before had it looked up: the kernel owes more than `lookups` */
-    bool paged, attr_cached;
+    bool paged, attr_cached, attr_late;
     uint64_t named;        /* the value of inodes.names when its name was cached; 0: it was not */
     uint64_t barred_ms[2]; /* by enum inode_bar */
     mode_t mode;           /* 0: nothing told yet */
@@ -212,6 +212,26 @@ bool inodes_take_attr(struct inodes *inodes, uint64_t id)
         inode->attr_cached = false;
     pthread_mutex_unlock(&inodes->lock);
     return cached;
+}
+
+void inodes_set_late(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    if (inode)
+        inode->attr_cached = inode->attr_late = true;
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_take_late(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    bool late = inode && inode->attr_late;
+    if (late)
+        inode->attr_late = false;
+    pthread_mutex_unlock(&inodes->lock);
+    return late;
 }
 
 uint64_t *inodes_take_attrs(struct inodes *inodes, size_t *count)

@@ -32,6 +32,9 @@ bool inodes_known(struct inodes *inodes, uint64_t id);
  * that is not known it must not. */
 bool inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name);
 bool inodes_take_attr(struct inodes *inodes, uint64_t id); /* whether it may; and forgets it */
+/* Its attributes are on their way to the kernel, which could not be told that they are void: it may cache them. */
+void inodes_set_late(struct inodes *inodes, uint64_t id);
+bool inodes_take_late(struct inodes *inodes, uint64_t id); /* whether that was so; and forgets it */
 bool inodes_take_name(struct inodes *inodes, uint64_t id);
 bool inodes_has_name(struct inodes *inodes, uint64_t id);
 void inodes_forget_names(struct inodes *inodes); /* of all */

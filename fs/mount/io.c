@@ -65,8 +65,7 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
         io_close(mount, handle->fh);
         return ERR_NO_NODE;
     }
-    if (writes)
-        cache_forget_attr(mount->cache, handle->id); /* the kernel sets the size by what is written */
+    cache_opened(mount->cache, handle->id, writes);
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
     handle->opener = process_identify(handle->tgid);
     handle->left->tgid = handle->tgid;

@@ -122,9 +122,10 @@ check "chmod, chown and utime of its name" test "$(perl -e "$change" "$B/replace
 touch "$WORK/enough"
 wait "${replacing[@]}"
 
-# show WHERE: the writer on A, readers on both mounts, and three who disturb on one of them
+# show DIR COMMAND...: the writer on A, readers on both mounts, and three who disturb by the command, which gets DIR
 show() {
-    local where=$1 dir=dir-${1##*/} pid readers=() others=()
+    local dir=$1 pid readers=() others=()
+    shift
     rm -f "$WORK/until"
     mkdir "$A/$dir"
     "$histories" prepare "$A/$dir" "$rounds" || fail "prepare"
@@ -134,7 +135,7 @@ show() {
         readers+=("$!")
     done
     for _ in 1 2 3; do
-        "$histories" disturb "$where/$dir" "$WORK/until" >>"$WORK/disturb" 2>&1 &
+        "$@" "$dir" >>"$WORK/disturb" 2>&1 &
         others+=("$!")
     done
     "$histories" write "$A/$dir" "$rounds" || fail "the writer"
@@ -148,9 +149,13 @@ show() {
 }
 echo "# histories: one mount never shows what is older than what it has shown"
 echo "# while ghosts lag behind the changes of others"
-show "$A"
+disturb() { "$histories" disturb "$1/$2" "$WORK/until"; }
+show dir-a disturb "$A"
 echo "# while local calls change names in the same directory"
-show "$B"
+show dir-b disturb "$B"
+echo "# while the kernel forgets names and inodes"
+drop() { while [[ ! -e $WORK/until ]]; do echo 2 >/proc/sys/vm/drop_caches; done; }
+show dir-c drop
 
 echo "# with consistency=linearizable nothing is kept"
 start_mount "$WORK/c" -o consistency=linearizable
