@@ -1,6 +1,7 @@
 #include "fs/mount/closing.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
@@ -91,7 +92,7 @@ static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev
 
 /* The open files of a process that its descriptors have shown so far, a descriptor of each. Beyond FILES_MAX, and where
  * it cannot be told which are duplicates, each descriptor counts. */
-enum { FILES_MAX = 16 };
+enum { FILES_MAX = 16, KIN_MAX = 64 };
 struct open_files {
     pid_t pid;
     bool comparable;
@@ -145,6 +146,77 @@ static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device, unsigned 
     }
     closedir(directory);
     return table;
+}
+
+/* --- descendants --- */
+
+struct kin {
+    uint64_t ino;
+    dev_t device;
+    unsigned left; /* how many more are looked at */
+};
+
+static bool kin_writes(pid_t pid, struct kin *kin);
+
+/* Those that one thread has made: "PID PID …". */
+static bool children_write(int tasks, const char *tid, struct kin *kin)
+{
+    char path[300], text[4096];
+    snprintf(path, sizeof path, "%s/children", tid);
+    int fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (len < 0)
+        return errno != ENOENT || faccessat(tasks, tid, F_OK, 0) == 0; /* the thread has ended, or the kernel cannot */
+    text[len] = 0;
+    for (char *at = text, *end; strtol(at, &end, 10) > 0; at = end) {
+        pid_t child = (pid_t)strtol(at, NULL, 10);
+        if (!kin->left-- || look_at_table(child, kin->ino, kin->device, 0) == TABLE_WRITES || kin_writes(child, kin))
+            return true;
+    }
+    return false;
+}
+
+static bool kin_writes(pid_t pid, struct kin *kin)
+{
+    char path[64];
+    const struct dirent *entry;
+    bool writes = false;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = opendir(path);
+    if (!tasks)
+        return false;
+    while (!writes && (entry = readdir(tasks)))
+        if (entry->d_name[0] != '.')
+            writes = children_write(dirfd(tasks), entry->d_name, kin);
+    closedir(tasks);
+    return writes;
+}
+
+/* A descriptor on its way through a socket is in no table. */
+static bool has_socket(pid_t pid)
+{
+    char path[64], target[16];
+    const struct dirent *entry;
+    bool has = false;
+    snprintf(path, sizeof path, "/proc/%d/fd", pid);
+    DIR *descriptors = opendir(path);
+    if (!descriptors)
+        return true;
+    while (!has && (entry = readdir(descriptors)))
+        has =
+            readlinkat(dirfd(descriptors), entry->d_name, target, sizeof target) > 7 && !strncmp(target, "socket:", 7);
+    closedir(descriptors);
+    return has;
+}
+
+bool closing_alone(pid_t opener, uint64_t ino, dev_t device)
+{
+    struct kin kin = {.ino = ino, .device = device, .left = KIN_MAX};
+    if (!opener || kin_writes(opener, &kin))
+        return false;
+    return kin.left == KIN_MAX || !has_socket(opener);
 }
 
 /* Whether a process is being killed. Its memory is gone first: statm reads zeros. Only then may `stat` be read:

@@ -23,4 +23,9 @@ enum closing {
  * more times it has it open for writing. So many open files that its descriptors show are taken to be those. */
 enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others);
 
+/* Whether no process that descends from the opener has the inode open for writing: one to which it gave a descriptor
+ * before it wrote anything. Of too many, or where /proc does not tell, some are taken to have; and where it may have
+ * sent them one through a socket. */
+bool closing_alone(pid_t opener, uint64_t ino, dev_t device);
+
 #endif

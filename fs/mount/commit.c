@@ -401,6 +401,12 @@ static enum closing judge(struct handle *handle, pid_t flusher)
     return closing;
 }
 
+/* Nothing written may mean: by others than the opener, who have the descriptor from it. They end it with RELEASE. */
+static bool is_all(const struct handle *handle)
+{
+    return handle->written || closing_alone(handle->staged.tgid, handle->ino, handle->mount->device);
+}
+
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = mount_of(req);
@@ -413,7 +419,7 @@ void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     resume_commit(handle);
     enum closing closing = handle->writable ? judge(handle, fuse_req_ctx(req)->pid) : CLOSING_NOT;
     bool owes = handle_owes(handle);
-    if (owes && closing == CLOSING_COMMIT && handle->written) {
+    if (owes && closing == CLOSING_COMMIT && is_all(handle)) {
         struct call *call = call_new(req, finish_flush);
         call->fi = *fi;
         begin(handle, call, NULL, -1);

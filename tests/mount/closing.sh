@@ -253,18 +253,19 @@ check "touch, at once" test -f "$a/touched"
 check "touch: on the other mount" eventually test -f "$b/touched"
 truncate -s 100 "$a/truncated"
 check "truncate -s" test "$(stat -c %s "$a/truncated")" == 100
-# Made, and closed while the replica stands still, for longer than a RELEASE waits for the one before it (TURN_WAIT_MS):
-# by the clock, which is what this tries.
+# Made, and closed while the replica stands still: by the clock, as a close that waits is what this tries.
 mkdir "$a/still"
-python3 -c 'import os, signal, sys, time
+check "a close of an empty file waits for its commit" python3 -c 'import os, signal, sys, threading, time
 pid = int(sys.argv[2])
 for turn in range(3):
     made = [os.open("%s/%d-%d" % (sys.argv[1], turn, i), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644) for i in range(8)]
     os.kill(pid, signal.SIGSTOP)
-    for fd in made:
-        os.close(fd)
-    time.sleep(1.5)
-    os.kill(pid, signal.SIGCONT)' "$a/still" "$PACTD_PID"
+    begun = time.monotonic()
+    threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
+    os.close(made[0])
+    assert time.monotonic() - begun > 0.4
+    for fd in made[1:]:
+        os.close(fd)' "$a/still" "$PACTD_PID"
 in_order() {
     local name names=("$b/still"/*) zxid last=0
     ((${#names[@]} == 24)) || return 1
@@ -274,7 +275,31 @@ in_order() {
         last=$zxid
     done
 }
-check "in the order of their closes, however slow the replica is" eventually in_order
+check "in the order of their closes" eventually in_order
+# Killed with its supervisor right after: what close has answered is there.
+for ((i = 0; i < 5; i++)); do
+    mount_at "$WORK/c" "$SERVERS"
+    victims=("$(mount_pid "$WORK/c")" "$(worker_of "$(mount_pid "$WORK/c")")")
+    python3 -c 'import os, signal, sys
+os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+for pid in sys.argv[2:]:
+    os.kill(int(pid), signal.SIGKILL)' "$WORK/c/flag-$i" "${victims[@]}"
+    wait "$(mount_pid "$WORK/c")" 2>/dev/null
+    umount -l "$WORK/c"
+    unset "MOUNT_PIDS[$WORK/c]"
+done
+flags=("$a"/flag-*)
+check "an empty file is durable when it is closed" test "${#flags[@]}" == 5
+# A child that has the descriptor goes on writing: one version, its own.
+python3 -c 'import os, subprocess, sys
+file = open(sys.argv[1], "w")
+child = subprocess.Popen(["sh", "-c", "read -r _; echo first; echo second"], stdin=subprocess.PIPE, stdout=file)
+file.close()
+before = os.path.exists(sys.argv[2] + "/given")
+child.communicate(b"go\n")
+assert not before' "$a/given" "$b"
+eventually test -s "$b/given" || fail "what the child wrote is not there"
+check "what a child goes on with is one version" test "$(version "$a/given")" == 1
 
 stop_mount "$a"
 stop_mount "$b"
