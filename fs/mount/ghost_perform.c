@@ -76,11 +76,12 @@ static int open_name(int directory, const char *name, int flags, mode_t mode)
     return fd < 0 ? -errno : fd;
 }
 
-/* A byte written, which goes nowhere, is a single request; ftruncate would first ask for a capability. But the kernel
- * would then take an empty file for longer than it is. */
-static int modify_and_close(int fd, uint64_t size)
+/* Space that is there already: MODIFY, and nothing else. Where a byte is written, or a size set, the kernel counts its
+ * attributes as changed: it drops the answer to a question about them that is under way, and who asked (lseek to the
+ * end, under a lock) is given the size of before. */
+static int modify_and_close(int fd)
 {
-    int code = size > 0 && pwrite(fd, "", 1, 0) == 1 ? 0 : result_of(ftruncate(fd, (off_t)size));
+    int code = result_of(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1));
     close(fd);
     return code;
 }
@@ -97,7 +98,7 @@ static int create(const struct ghost_change *change, int at)
     if (fd < 0)
         return fd;
     if (change->data)
-        return modify_and_close(fd, change->size);
+        return modify_and_close(fd);
     close(fd);
     return 0;
 }
@@ -148,7 +149,7 @@ static int data(const struct ghost_thread *thread, const struct ghost_change *ch
     int fd = open_name(at, change->name, O_WRONLY | O_NONBLOCK, 0);
     if (fd == -ETXTBSY) /* a running program */
         return attr(thread, change, at);
-    return fd < 0 ? fd : modify_and_close(fd, change->size);
+    return fd < 0 ? fd : modify_and_close(fd);
 }
 
 /* It has got another name through this mount: the events have the one that the kernel knows. */
@@ -157,7 +158,7 @@ static int nameless(const struct ghost_thread *thread, const struct ghost_change
     fuse_ino_t ino = ino_of(thread, change->id);
     int fd = change->kind == GHOST_DATA ? open_inode(ino, O_WRONLY | O_NONBLOCK) : -ETXTBSY;
     if (fd >= 0)
-        return modify_and_close(fd, change->size);
+        return modify_and_close(fd);
     if (fd == -ETXTBSY)
         fd = open_inode(ino, O_PATH);
     if (fd == -ESTALE) /* forgotten: nobody watches */
@@ -174,7 +175,7 @@ static int touch_virtual(const struct ghost_change *change)
     int fd = open_inode(change->id, O_WRONLY | O_NONBLOCK);
     if (fd == -ESTALE) /* the kernel does not know it: nobody watches */
         return 0;
-    return fd < 0 ? fd : modify_and_close(fd, change->size);
+    return fd < 0 ? fd : modify_and_close(fd);
 }
 
 static int in_directory(const struct ghost_thread *thread, const struct ghost_change *change)

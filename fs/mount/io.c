@@ -284,8 +284,8 @@ static int allocate(struct handle *handle, int mode, uint64_t offset, uint64_t e
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t len, struct fuse_file_info *fi)
 {
     (void)ino;
-    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) {
-        reply_code(req, ERR_NOT_SUPPORTED);
+    if (fi->fh & GHOST_FH || mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) {
+        reply_code(req, fi->fh & GHOST_FH ? ERR_OK : ERR_NOT_SUPPORTED);
         return;
     }
     struct handle *handle = handle_lock(mount_of(req), fi->fh);
