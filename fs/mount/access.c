@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "fs/mount/inode.h"
 #include "fs/mount/process.h"
 
 /* Not fuse_req_getgroups, which in libfuse 3.14 searches memory that it has not written. */
@@ -25,9 +26,16 @@ int access_allowed(fuse_req_t req, const struct node_stat *stat, int mask)
     return ((unsigned)mask & ~bits & 7) ? ERR_ACCESS : ERR_OK;
 }
 
+/* It judges by what it was told; who calls may have seen here since that this is no longer so. */
+static bool kernel_has_judged(fuse_req_t req, const struct node_stat *stat)
+{
+    const struct mount *mount = mount_of(req);
+    return mount->kernel_permissions && inodes_told_access(mount->inodes, stat);
+}
+
 int access_check(fuse_req_t req, const struct node_stat *stat, int mask)
 {
-    return mount_of(req)->kernel_permissions ? ERR_OK : access_allowed(req, stat, mask);
+    return kernel_has_judged(req, stat) ? ERR_OK : access_allowed(req, stat, mask);
 }
 
 static bool owns(fuse_req_t req, const struct node_stat *stat)
@@ -38,7 +46,7 @@ static bool owns(fuse_req_t req, const struct node_stat *stat)
 
 int access_check_owner(fuse_req_t req, const struct node_stat *stat)
 {
-    return mount_of(req)->kernel_permissions || owns(req, stat) ? ERR_OK : ERR_NOT_PERMITTED;
+    return kernel_has_judged(req, stat) || owns(req, stat) ? ERR_OK : ERR_NOT_PERMITTED;
 }
 
 int access_allowed_remove(fuse_req_t req, const struct node_stat *parent, const struct node_stat *child)

@@ -12,7 +12,8 @@ int access_allowed(fuse_req_t req, const struct node_stat *stat, int mask);
 /* Whether the caller may take a name out of a directory: ERR_OK, ERR_ACCESS, or by its sticky bit ERR_NOT_PERMITTED. */
 int access_allowed_remove(fuse_req_t req, const struct node_stat *parent, const struct node_stat *child);
 
-/* As access_allowed, but always ERR_OK where the kernel checks (mount.kernel_permissions). */
+/* As access_allowed, but always ERR_OK where the kernel has checked (mount.kernel_permissions), by the mode and owner
+ * that the znode has now. */
 int access_check(fuse_req_t req, const struct node_stat *stat, int mask);
 /* Whether the caller may change mode, owner or times: it is the owner or root. ERR_OK or ERR_NOT_PERMITTED. */
 int access_check_owner(fuse_req_t req, const struct node_stat *stat);

@@ -166,7 +166,9 @@ void cache_names_changed(struct cache_names *names, const struct changes *change
     for (size_t i = 0; i < changes->count; i++) {
         const struct change *change = &changes->list[i];
         bool goes = change->kind == CHANGE_DELETE || change->kind == CHANGE_RENAME;
-        if (!goes || !inodes_take_name(names->mount->inodes, change->id))
+        bool foreign = changes->session != atomic_load(&names->mount->own_session);
+        bool owner = change->kind == CHANGE_ATTR && foreign; /* chmod goes by the one the kernel has */
+        if (!(goes || owner) || !inodes_take_name(names->mount->inodes, change->id))
             continue;
         add(names, change);
         any = true;

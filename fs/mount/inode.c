@@ -365,6 +365,16 @@ void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr)
     pthread_mutex_unlock(&inodes->lock);
 }
 
+bool inodes_told_access(struct inodes *inodes, const struct node_stat *stat)
+{
+    pthread_mutex_lock(&inodes->lock);
+    const struct inode *inode = find(inodes, stat->id);
+    bool same = !inode || !inode->mode ||
+                ((inode->mode & 07777) == stat->mode && inode->uid == stat->uid && inode->gid == stat->gid);
+    pthread_mutex_unlock(&inodes->lock);
+    return same;
+}
+
 mode_t inode_without_set_id(mode_t mode)
 {
     mode &= ~(mode_t)S_ISUID;

@@ -53,6 +53,8 @@ bool inodes_take_paged(struct inodes *inodes, uint64_t id);
 /* The attributes last told of a znode that is gone, with no link left. False if the kernel does not know it. */
 bool inodes_remains(struct inodes *inodes, uint64_t id, struct stat *attr);
 void inodes_told(struct inodes *inodes, uint64_t id, const struct stat *attr);
+/* Whether the mode, owner and group last told of it, if any, are these. */
+bool inodes_told_access(struct inodes *inodes, const struct node_stat *stat);
 
 /* A mode without the set-user-ID bit, and the set-group-ID bit where it is one: a user's write takes them away. */
 mode_t inode_without_set_id(mode_t mode);

@@ -61,11 +61,11 @@ static int check(fuse_req_t req, uint64_t id, int to_set)
     struct node_stat stat;
     int owner = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
     int code = mount_may_change(req);
-    if (code || mount->kernel_permissions)
+    if (code)
         return code;
     code = mount_stat(mount, id, &stat);
     if (code)
-        return code;
+        return mount->kernel_permissions ? ERR_OK : code; /* it may be open still */
     bool given = (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)) &&
                  !(to_set & (FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW | FUSE_SET_ATTR_SIZE));
     if ((to_set & owner) || given)

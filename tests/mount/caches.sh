@@ -122,6 +122,36 @@ check "chmod, chown and utime of its name" test "$(perl -e "$change" "$B/replace
 touch "$WORK/enough"
 wait "${replacing[@]}"
 
+echo "# a file that another host gives to somebody else"
+# Who has seen that it is no longer his must not change it, whatever the kernel still has of it.
+mkdir -m 1777 "$A/given"
+check "chmod and utime by its former owner" python3 -c 'import os, sys
+a, b = sys.argv[1:]
+def former(path, change):
+    looks, has_looked = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([]); os.setgid(1001); os.setuid(1001)
+        before = os.getxattr(path, "user.pact.aversion")
+        os.write(has_looked, b"!")
+        while os.getxattr(path, "user.pact.aversion") == before: pass
+        try: change(path)
+        except PermissionError: os._exit(0)
+        os._exit(1)
+    os.read(looks, 1)
+    os.close(looks); os.close(has_looked)
+    return child
+changes = [lambda path: os.chmod(path, 0o666), lambda path: os.utime(path, (1, 1))]
+for i in range(60):
+    here, there = "%s/%d" % (a, i), "%s/%d" % (b, i)
+    open(here, "w").write("x")
+    os.chown(here, 1001, 1001)
+    watch = os.open(b, os.O_RDONLY); os.fsync(watch); os.close(watch)
+    os.stat(there)
+    child = former(there, changes[i % 2])
+    os.chown(here, 1002, 1002)
+    assert os.waitpid(child, 0)[1] == 0, "change %d of file %d is done" % (i % 2, i)' "$A/given" "$B/given"
+
 # show DIR COMMAND...: the writer on A, readers on both mounts, and three who disturb by the command, which gets DIR
 show() {
     local dir=$1 pid readers=() others=()
