@@ -33,8 +33,8 @@ void cache_end_read(struct cache *cache);
 double cache_attr_s(struct cache *cache, fuse_ino_t ino, const struct node_stat *stat);
 double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat *stat);
 
-/* A file is opened: where what the kernel was told of it came too late, it is to ask; and for one that is written, whose
- * size it sets by what is written. Not in the gate. */
+/* A file is opened: where what the kernel was told of it came too late, it is to ask; and for one that is written,
+ * whose size it sets by what is written. Not in the gate. */
 void cache_opened(struct cache *cache, uint64_t id, bool writes);
 
 /* A local call is about to change names in a directory: the kernel holds the directory's lock until it is answered. */
