@@ -98,8 +98,9 @@ int command_create(struct tool *tool, int count, char **words)
     if (!stays)
         return EXIT_DONE;
     wait_for_signal();
-    tool_close(tool); /* ends the callbacks before what they use goes */
-    return atomic_load(&lost) ? fail("%s: the session was lost, and the znode with it", path) : EXIT_DONE;
+    bool gone = atomic_load(&lost); /* closing the session ends it as well, and that is no loss */
+    tool_close(tool);               /* ends the callbacks before what they use goes */
+    return gone ? fail("%s: the session was lost, and the znode with it", path) : EXIT_DONE;
 }
 
 /* --- rm -r: leaves first, in transactions of LIMIT_MULTI_OPS: all or nothing as far as one transaction reaches --- */

@@ -125,13 +125,15 @@ exits 1 "$WORK/large" ctl keygen "$WORK/large"
 
 # --- sessions, ephemerals, TTL ---
 
-"$PACT_BIN/pactctl" -s "$SERVERS" create -e /app/alive >"$WORK/said.alive" &
+"$PACT_BIN/pactctl" -s "$SERVERS" create -e /app/alive >"$WORK/said.alive" 2>&1 &
 alive=$!
 check "create -e" eventually ctl stat /app/alive
-check "says its path while it holds it" grep -qx /app/alive "$WORK/said.alive"
+says_path() { grep -qx /app/alive "$WORK/said.alive"; }
+check "says its path while it holds it" eventually says_path
 check "sessions lists its holder" grep -q " $alive " <(ctl sessions)
 kill "$alive"
-wait "$alive"
+check "a signal ends it with status 0" wait "$alive"
+gives "  and it says no more" /app/alive cat "$WORK/said.alive"
 check "gone with its session" not ctl stat /app/alive
 "$PACT_BIN/pactctl" -s "$SERVERS" create -e /app/alive >/dev/null &
 alive=$!
