@@ -54,12 +54,14 @@ static int serve_again(const struct replica_options *options)
 {
     char text[512] = "";
     struct replica *replica;
+    struct replica_options again = *options;
     int code = ERR_NO_SPACE;
+    again.needs_space = true;
     report(REPORT_ERROR, "the disk is full: the replica begins anew when there is space");
     block_signals(SIG_UNBLOCK);
     while (code == ERR_NO_SPACE) {
         sleep(1);
-        code = replica_open(options, &replica, text, sizeof text);
+        code = replica_open(&again, &replica, text, sizeof text);
     }
     if (code == ERR_OK)
         return serve(replica);

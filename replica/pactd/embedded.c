@@ -26,7 +26,8 @@ struct embedded {
     void *arg;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool ready;
+    bool ready, ended;
+    int code;      /* once it has ended */
     uint16_t port; /* on loopback, for other processes */
 };
 
@@ -123,6 +124,19 @@ static void on_ready(void *arg, uint16_t port)
     pthread_mutex_unlock(&embedded->lock);
 }
 
+/* It ended: whoever waits for it to be ready is told; later it is a failure of what was ready. */
+static void on_end(struct embedded *embedded, int code)
+{
+    pthread_mutex_lock(&embedded->lock);
+    bool served = embedded->ready;
+    embedded->ended = true;
+    embedded->code = code;
+    pthread_cond_signal(&embedded->changed);
+    pthread_mutex_unlock(&embedded->lock);
+    if (served && code != ERR_OK && embedded->failed)
+        embedded->failed(embedded->arg, code);
+}
+
 /* Signals are the process's main thread's. */
 static void *run(void *arg)
 {
@@ -130,20 +144,25 @@ static void *run(void *arg)
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL);
-    int code = replica_run(embedded->replica);
-    if (code != ERR_OK && embedded->failed)
-        embedded->failed(embedded->arg, code);
+    on_end(embedded, replica_run(embedded->replica));
     return NULL;
 }
 
-static void start_thread(struct embedded *embedded)
+/* ERR_OK: it serves. Otherwise the thread has ended. */
+static int start_thread(struct embedded *embedded, char *text, size_t text_len)
 {
     int failed = pthread_create(&embedded->thread, NULL, run, embedded);
     assert(failed == 0);
     pthread_mutex_lock(&embedded->lock);
-    while (!embedded->ready)
+    while (!embedded->ready && !embedded->ended)
         pthread_cond_wait(&embedded->changed, &embedded->lock);
+    bool served = embedded->ready;
     pthread_mutex_unlock(&embedded->lock);
+    if (served)
+        return ERR_OK;
+    pthread_join(embedded->thread, NULL);
+    snprintf(text, text_len, "%s: the replica does not start: %s", embedded->directory, error_text(embedded->code));
+    return embedded->code;
 }
 
 /* --- starting and stopping --- */
@@ -201,11 +220,12 @@ int embedded_start(const char *directory, void (*failed)(void *arg, int code), v
     int code = open_replica(embedded, address, text, text_len);
     if (code == ERR_OK)
         code = own_keys(directory, "mount.key", keys, text, text_len);
+    if (code == ERR_OK)
+        code = start_thread(embedded, text, text_len);
     if (code != ERR_OK) {
         free_embedded(embedded);
         return code;
     }
-    start_thread(embedded);
     *out = embedded;
     code = write_address(directory, embedded->port, text, text_len);
     if (code != ERR_OK) {

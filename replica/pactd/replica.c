@@ -38,7 +38,7 @@ void replica_give_up(struct replica *replica, int code, const char *why)
 {
     if (replica->failure != ERR_OK)
         return; /* the first cause is the one to tell */
-    report(REPORT_ERROR, "%s; the replica ends and must be started again", why);
+    report(REPORT_ERROR, "%s; the replica ends%s", why, code == ERR_NO_SPACE ? "" : " and must be started again");
     replica->failure = code;
     uv_stop(&replica->loop);
 }
@@ -152,7 +152,9 @@ static void close_loop(struct replica *replica)
         uv_close((uv_handle_t *)&replica->poll, NULL);
     if (replica->mesh_polling)
         uv_close((uv_handle_t *)&replica->mesh_poll, NULL);
-    uv_run(&replica->loop, UV_RUN_DEFAULT);
+    while (uv_run(&replica->loop, UV_RUN_DEFAULT) != 0) {
+        /* one that was stopped before it ran returns at once, with its handles still open */
+    }
     int busy = uv_loop_close(&replica->loop);
     assert(!busy);
 }
@@ -302,6 +304,15 @@ static int take_seat(struct replica *replica, const struct replica_options *opti
     return code;
 }
 
+/* As an epoch needs it: those that are there are written once more. */
+static int look_for_space(struct replica *replica, char *text, size_t text_len)
+{
+    int code = store_set_epochs(replica->store, store_epochs(replica->store));
+    if (code != ERR_OK)
+        snprintf(text, text_len, "%s", store_error(replica->store));
+    return code;
+}
+
 /* From the disk into memory, and the epoch begun. */
 static int load(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
 {
@@ -311,6 +322,8 @@ static int load(struct replica *replica, const struct replica_options *options, 
     if (*store_notice(replica->store))
         report(REPORT_WARN, "%s", store_notice(replica->store));
     code = take_seat(replica, options, text, text_len);
+    if (code == ERR_OK && options->needs_space)
+        code = look_for_space(replica, text, text_len);
     if (code != ERR_OK)
         return code;
     if (replica->member_count > 0)
@@ -372,6 +385,14 @@ static void hang_up(struct replica *replica)
     questions_free(replica);
 }
 
+static void serve(struct replica *replica)
+{
+    report(REPORT_INFO, "replica %u: serving on port %u", replica->id, port_number(replica->port));
+    if (replica->ready)
+        replica->ready(replica->ready_arg, port_number(replica->port));
+    uv_run(&replica->loop, UV_RUN_DEFAULT);
+}
+
 int replica_run(struct replica *replica)
 {
     uv_poll_start(&replica->poll, UV_READABLE, on_readable);
@@ -380,11 +401,8 @@ int replica_run(struct replica *replica)
     uv_timer_start(&replica->tick_timer, on_tick, TICK_MS, TICK_MS);
     replica->roster.clock_ms = clock_ms();
     turn(replica); /* alone, it leads from here */
-    report(REPORT_INFO, "replica %u: serving on port %u", replica->id, port_number(replica->port));
-    if (replica->ready)
-        replica->ready(replica->ready_arg, port_number(replica->port));
     if (replica->failure == ERR_OK)
-        uv_run(&replica->loop, UV_RUN_DEFAULT);
+        serve(replica);
     uv_poll_stop(&replica->poll);
     if (replica->mesh_polling)
         uv_poll_stop(&replica->mesh_poll);

@@ -27,6 +27,7 @@ struct replica_options {
     const char *log_level; /* error, warn, info, debug; NULL: the process's, as it is */
     /* Log written since the last snapshot that calls for a new one; 0: LOG_SNAPSHOT_EVERY_… of limits.h. */
     uint64_t snapshot_every_bytes, snapshot_every_entries;
+    bool needs_space;                        /* begins only where an epoch can be made durable, else ERR_NO_SPACE */
     bool ends_quickly;                       /* no last snapshot: who starts next waits for the data directory */
     void (*ready)(void *arg, uint16_t port); /* serving: in the loop's thread; NULL: none */
     void *ready_arg;
@@ -37,7 +38,8 @@ struct replica;
 /* Opens the data directory, recovers (printing progress of a long load to stderr), binds. On error text says why.
  * ERR_BUSY: another process has the directory. */
 int replica_open(const struct replica_options *options, struct replica **replica, char *text, size_t text_len);
-/* Serves until replica_stop, or until it can't go on (a failed sync …): then the error, already logged. */
+/* Serves until replica_stop, or until it can't go on (a failed sync …): then the error, already logged. It may be that
+ * it never served, and `ready` was not called. ERR_NO_SPACE: an epoch found no space; it can be opened again. */
 int replica_run(struct replica *replica);
 void replica_stop(struct replica *replica); /* from any thread or a signal handler */
 void replica_free(struct replica *replica); /* after replica_run has returned */

@@ -47,5 +47,34 @@ check "the session that lived through all of it is back" eventually attached
 kill $holder && wait $holder
 check "the ephemeral goes with its session" not ctl get /alive
 stop_pactd
+
+# --- one that starts when there is no space ---
+
+start_unserved() {
+    (cd / && exec "$PACT_BIN/pactd" --id 1 --data "$DATA" --ensemble "1=127.0.0.1:0:$PORT" 2>"$WORK/pactd.log") &
+    PACTD_PID=$!
+}
+embedded=$WORK/disk/embedded
+DATA=$embedded start_embedded "$WORK/mnt"
+stop_mount "$WORK/mnt"
+cat /dev/zero >"$WORK/disk/fill" 2>/dev/null
+status=0
+timeout 60 "$PACT_BIN/pactfs" "embedded:$embedded" "$WORK/mnt" -f 2>"$WORK/err" </dev/null || status=$?
+check "an embedded one ends with status 1 (is $status)" test $status = 1
+check "and pactfs says why" grep -q "^pactfs: $embedded: .*disk is full" "$WORK/err"
+check "after one error" test "$(grep -c ' error ' "$WORK/err")" = 1
+start_unserved
+check "pactd waits for space" eventually grep -q 'begins anew when there is space' "$WORK/pactd.log"
+kill "$PACTD_PID"
+check "  ends with status 0 when told to" wait "$PACTD_PID"
+start_unserved
+PATIENCE=3 eventually false # in which it looks for space more than once
+check "  looks without a word" test "$(grep -c ' error ' "$WORK/pactd.log")" = 2
+check "  does not serve" not grep -q 'serving on' "$WORK/pactd.log"
+rm "$WORK/disk/fill"
+started "$WORK/pactd.log" "$PACTD_PID" 'serving on port' pactd
+check "  and when there is some it serves what was there" test "$(ctl get /count)" = after
+check "  and writes" ctl set /count again
+stop_pactd
 umount "$WORK/disk" && unset "MOUNT_PIDS[$WORK/disk]"
 finish
