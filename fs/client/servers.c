@@ -11,16 +11,20 @@ static int add_server(struct servers *servers, const char *at, size_t len, char 
     char url[2 * SERVER_ADDRESS_BYTES];
     if (servers->count == LIMIT_SERVERS) {
         snprintf(text, text_len, "more than %u servers", LIMIT_SERVERS);
-        return ERR_TOO_MANY;
+        return ERR_INVALID;
     }
     struct server *server = &servers->list[servers->count];
     snprintf(server->address, sizeof server->address, "%.*s", (int)(len < INT32_MAX ? len : INT32_MAX), at);
-    if (len == 0 || len >= sizeof server->address || address_url(server->address, url, sizeof url) != ERR_OK) {
+    int code = ERR_INVALID;
+    if (len > 0 && len < sizeof server->address)
+        code = address_url(server->address, url, sizeof url);
+    if (code == ERR_OK)
+        servers->count++;
+    else if (code == ERR_UNREACHABLE)
+        snprintf(text, text_len, "no such host: '%s'", server->address);
+    else
         snprintf(text, text_len, "not an address (HOST:PORT): '%s'", server->address);
-        return ERR_INVALID;
-    }
-    servers->count++;
-    return ERR_OK;
+    return code;
 }
 
 int servers_parse(struct servers *servers, const char *text_list, uint32_t seed, char *text, size_t text_len)

@@ -20,8 +20,8 @@ struct servers {
     size_t count, current;
 };
 
-/* HOST:PORT[,…] or inproc:NAME[,…]; `seed` picks the first. ERR_OK, ERR_INVALID (an address; text says which) or
- * ERR_TOO_MANY. */
+/* HOST:PORT[,…] or inproc:NAME[,…]; `seed` picks the first. ERR_OK, or text says what is wrong: ERR_INVALID (no
+ * address, or too many) or ERR_UNREACHABLE (a host that the resolver does not know). */
 int servers_parse(struct servers *servers, const char *text_list, uint32_t seed, char *text, size_t text_len);
 struct server *servers_current(struct servers *servers);
 /* On to the next one that may be tried at now_ms, or the one that may be tried first. */

@@ -35,7 +35,7 @@ int tool_open(struct tool *tool, bool observer, const struct client_events *even
     code = client_open(&options, &tool->client, text, sizeof text);
     if (code != ERR_OK) {
         fail("%s", text);
-        return code == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
+        return code == ERR_INVALID || code == ERR_UNREACHABLE ? EXIT_USAGE : EXIT_FAILED;
     }
     int error = client_wait_ready(tool->client, READY_TIMEOUT_MS);
     if (error != ERR_OK)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/client/servers.h"
 #include "fs/pactctl/pactctl.h"
 #include "proto/codec.h"
 
@@ -104,13 +105,24 @@ static int print_reply(const struct tool *tool, const struct buffer *reply, stru
     return EXIT_DONE;
 }
 
+/* A host that the resolver does not know is none to ask; what is no address at all was not meant. */
+static int check_servers(const struct tool *tool)
+{
+    struct servers servers;
+    char text[256];
+    int code = servers_parse(&servers, tool->address, 0, text, sizeof text);
+    return code == ERR_OK || code == ERR_UNREACHABLE ? EXIT_DONE : usage("%s", text);
+}
+
 int command_status(struct tool *tool, int count, char **words)
 {
-    char text[256] = "no server";
+    char text[256] = "";
     struct buffer reply = {0};
     if (count != 1)
         return usage("%s takes nothing", words[0]);
     int code = tool_find(tool);
+    if (code == EXIT_DONE)
+        code = check_servers(tool);
     if (code != EXIT_DONE)
         return code;
     struct arena *arena = arena_new();

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fs/client/duration.h"
-#include "replica/net/port.h"
+#include "fs/client/servers.h"
 
 /* What the options point into lives as long as the process, however many -o there are. */
 static void keep(char *list)
@@ -170,16 +170,10 @@ static void read_list(struct options *options, const char *list)
 /* Every address must be one, before anything is tried. */
 static void check_servers(const char *servers)
 {
-    char list[LIMIT_SERVERS * 128], url[256];
-    size_t count = 0;
-    if (snprintf(list, sizeof list, "%s", servers) >= (int)sizeof list)
-        usage_error("the list of servers is too long");
-    for (char *rest = list, *server; (server = strsep(&rest, ","));) {
-        if (++count > LIMIT_SERVERS)
-            usage_error("more than %u servers", LIMIT_SERVERS);
-        if (address_url(server, url, sizeof url))
-            usage_error("%s: must be HOST:PORT", server);
-    }
+    struct servers list;
+    char text[256];
+    if (servers_parse(&list, servers, 0, text, sizeof text))
+        usage_error("%s", text);
 }
 
 /* Where the command line stands, for options_set_title. */

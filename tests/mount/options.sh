@@ -27,6 +27,7 @@ refuses 2 'usage' 127.0.0.1:1 "$mnt" extra
 refuses 2 'HOST:PORT' nonsense "$mnt"
 refuses 2 'HOST:PORT' 127.0.0.1:99999 "$mnt"
 refuses 2 'HOST:PORT' 127.0.0.1:1,, "$mnt"
+refuses 2 'no such host: .nosuch.invalid:1234' nosuch.invalid:1234 "$mnt"
 refuses 2 'directory' embedded: "$mnt"
 refuses 2 'x' -x 127.0.0.1:1 "$mnt"
 for option in lost=SIGNONE lost=TERMX lost=0 lost=65 lost=-9 lost=9x lost= nonsense nonsense=1 session_timeout session_timeout= session_timeout=0s session_timeout=1x \

@@ -60,7 +60,14 @@ exits 2 "a path is empty" ctl set "" x
 exits 2 "a path is empty" ctl rm ""
 exits 2 "a path is empty" ctl rm -r ""
 exits 1 "a path is empty" ctl ls ""
-exits 2 "not an address" "$PACT_BIN/pactctl" -s 127.0.0.1 ls
+for servers in 127.0.0.1 127.0.0.1:99999 '' ',127.0.0.1:1' '127.0.0.1:1,'; do
+    for command in ls status; do
+        exits 2 "not an address" "$PACT_BIN/pactctl" -s "$servers" $command
+    done
+done
+exits 2 "more than 16 servers" "$PACT_BIN/pactctl" -s "$(seq -s, -f 127.0.0.1:%.0f 17)" ls
+exits 2 "no such host: 'nosuch.invalid:1'" "$PACT_BIN/pactctl" -s nosuch.invalid:1 ls
+check "status asks the others" "$PACT_BIN/pactctl" -s "nosuch.invalid:1,$SERVERS" status
 exits 2 "/nope" ctl --key /nope ls
 exits 2 "create: bad option or value" ctl create -t 0s /t
 exits 2 "create: bad option or value" ctl create -t 5parsecs /t
