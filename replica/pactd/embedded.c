@@ -17,6 +17,7 @@
 
 #include "replica/pactd/replica.h"
 #include "replica/pactd/report.h"
+#include "replica/store/store.h"
 
 struct embedded {
     struct replica *replica;
@@ -167,10 +168,22 @@ static int start_thread(struct embedded *embedded, char *text, size_t text_len)
 
 /* --- starting and stopping --- */
 
+/* A pactd keeps its data in the directory itself: below it an empty namespace would begin unnoticed. */
+static int refuse_pactd(const char *directory, const char *data, char *text, size_t text_len)
+{
+    if (store_is_in(data) || !store_is_in(directory))
+        return ERR_OK;
+    snprintf(text, text_len, "%s itself holds a replica's data: start pactd --data %s, and mount its HOST:CLIENTPORT",
+             directory, directory);
+    return ERR_EXISTS;
+}
+
 static int open_replica(struct embedded *embedded, const char *name, char *text, size_t text_len)
 {
     char data[PATH_MAX];
     int code = join(data, sizeof data, embedded->directory, "data", text, text_len);
+    if (code == ERR_OK)
+        code = refuse_pactd(embedded->directory, data, text, text_len);
     if (code != ERR_OK)
         return code;
     const char *const addresses[] = {name, "127.0.0.1:0"};

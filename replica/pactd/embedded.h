@@ -9,7 +9,8 @@
 
 struct embedded;
 
-/* Returns when it serves. address gets what to give client_open, keys what it needs there. `failed` is called (in the
+/* Its data is kept in DIR/data. Refused where DIR itself holds a replica's, and nothing is made then.
+ * Returns when it serves. address gets what to give client_open, keys what it needs there. `failed` is called (in the
  * replica's thread) if the replica can't go on. */
 int embedded_start(const char *directory, void (*failed)(void *arg, int code), void *arg, struct embedded **embedded,
                    char *address, size_t address_len, struct link_keys *keys, char *text, size_t text_len);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -171,6 +172,19 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* An embedded replica keeps its data one level below: beside it an empty namespace would begin unnoticed. */
+static int refuse_embedded(const char *data, char *text, size_t text_len)
+{
+    char below[PATH_MAX];
+    int len = snprintf(below, sizeof below, "%s/data", data);
+    if (len < 0 || (size_t)len >= sizeof below || store_is_in(data) || !store_is_in(below))
+        return ERR_OK;
+    snprintf(text, text_len,
+             "%s is an embedded replica's, and its data is in %s: give --data %s (as --id 1, alone in its ensemble)",
+             data, below, below);
+    return ERR_EXISTS;
+}
+
 static int open_disk(struct replica *replica, const char *data, char *text, size_t text_len)
 {
     int failed = disk_posix_open(data, &replica->disk);
@@ -336,7 +350,9 @@ static int load(struct replica *replica, const struct replica_options *options, 
 static int open_parts(struct replica *replica, const struct replica_options *options, char *text, size_t text_len)
 {
     char why[512] = "";
-    int code = open_disk(replica, options->data, text, text_len);
+    int code = refuse_embedded(options->data, text, text_len);
+    if (code == ERR_OK)
+        code = open_disk(replica, options->data, text, text_len);
     if (code != ERR_OK)
         return code;
     code = load(replica, options, why, sizeof why);

@@ -15,7 +15,7 @@ struct replica_member {
 
 struct replica_options {
     uint32_t id;
-    const char *data;             /* directory */
+    const char *data;             /* directory; not that of an embedded replica, whose data is below it */
     const char *const *addresses; /* to bind for mounts: HOST:PORT (port 0: any) or inproc:NAME */
     size_t address_count;
     const struct replica_member *members; /* of the ensemble, by id, this one included; ≤ LIMIT_REPLICAS */

@@ -6,8 +6,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 enum { META_SEGMENT_SECTORS, META_BEGUN, META_ACCEPTED, META_CURRENT, META_VOTER, META_SEAT };
 /* Values of META_VOTER; pages from before there was such a field have a zero there. */
@@ -29,6 +32,13 @@ int page_read(const struct store *store, struct disk_file *file, const char *nam
         return text_fail(text, ERR_CORRUPT, "%s: ends in the middle of the page at offset %llu", name,
                          (unsigned long long)offset);
     return ERR_OK;
+}
+
+bool store_is_in(const char *directory)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof path, "%s/%s", directory, META_NAME);
+    return len > 0 && (size_t)len < sizeof path && access(path, F_OK) == 0;
 }
 
 static struct epochs epochs_of(const struct page *page)

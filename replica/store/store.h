@@ -30,6 +30,8 @@ struct store_options {
 int store_open(const struct disk *disk, const struct store_options *options, struct store **store, char *text,
                size_t text_len);
 void store_close(struct store *store);
+/* Whether a directory holds a store already; nothing is made, or locked, there. */
+bool store_is_in(const char *directory);
 const char *store_error(const struct store *store);
 const char *store_writer_error(const struct store *store); /* of the last snapshot_writer function that failed */
 /* What store_open had to put right (a torn tail it cut, a damaged snapshot it passed over); "": nothing. */

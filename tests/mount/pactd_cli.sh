@@ -129,6 +129,21 @@ fi
 
 # --- what a data directory may be like ---
 
+kept=$DATA DATA=$WORK/embedded
+start_embedded "$WORK/mnt"
+mkdir "$WORK/mnt/precious"
+stop_mount "$WORK/mnt"
+refuses 1 "give --data $DATA/data \(" --id 1 --data "$DATA" --ensemble $one
+DATA+=/data
+start_pactd
+check "which is so" "$pactctl" -s "$SERVERS" stat /precious
+stop_pactd
+status=0
+timeout 60 "$PACT_BIN/pactfs" "embedded:$DATA" "$WORK/mnt" >"$WORK/out" 2>&1 </dev/null || status=$?
+check "an embedded replica does not begin in a pactd's directory: $(cat "$WORK/out")" \
+    test "$status $(wc -l <"$WORK/out") $(grep -c 'itself holds a replica' "$WORK/out")" = "1 1 1"
+check "and makes nothing there" test ! -e "$DATA/replica.key" -a ! -e "$DATA/data"
+DATA=$kept
 echo text >"$WORK/file"
 refuses 1 "$WORK/file" --id 1 --data "$WORK/file" --ensemble $one
 refuses 1 "$WORK/file/below" --id 1 --data "$WORK/file/below" --ensemble $one
