@@ -139,6 +139,14 @@ int client_wait_ready(struct client *client, uint32_t timeout_ms)
     return code;
 }
 
+void client_await_ready(struct client *client)
+{
+    pthread_mutex_lock(&client->mutex);
+    while (!client->ready)
+        pthread_cond_wait(&client->moved, &client->mutex);
+    pthread_mutex_unlock(&client->mutex);
+}
+
 const char *client_ready_text(int code)
 {
     if (code == ERR_NO_QUORUM)

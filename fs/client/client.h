@@ -79,6 +79,8 @@ void client_close(struct client *client);
  * answered. ERR_OK; after timeout_ms ERR_UNREACHABLE, or ERR_NO_QUORUM: a replica answers, but has no leader; or why
  * the replicas refuse for good (BAD_KEY, OTHER_CLUSTER, BAD_FORMAT). */
 int client_wait_ready(struct client *client, uint32_t timeout_ms);
+/* The same without limit, and whatever the replicas say. */
+void client_await_ready(struct client *client);
 const char *client_ready_text(int code); /* such a code in words */
 
 /* --- requests --- */

@@ -50,6 +50,7 @@ struct serving {
     const struct mount_options *options;
     pthread_t loop;
     bool looping;
+    bool stays; /* it could not go on with a mount that was there: its keeper leaves that dead */
     _Atomic bool stopping;
     _Atomic uint64_t copied; /* znodes of a snapshot so far */
 };
@@ -286,7 +287,7 @@ static void end_loop(struct serving *serving)
 /* --- start --- */
 
 /* Waits for the tree, op_timeout at most; a big one that is still coming is waited for, and an embedded replica. */
-static int wait_for_tree(struct serving *serving, char *text, size_t text_len)
+static int wait_a_while(struct serving *serving, char *text, size_t text_len)
 {
     uint32_t given_ms = serving->options->op_timeout_ms, wait_ms = given_ms ? given_ms : DEFAULT_OP_TIMEOUT_MS;
     if (serving->options->embedded && wait_ms < EMBEDDED_START_MS)
@@ -300,6 +301,18 @@ static int wait_for_tree(struct serving *serving, char *text, size_t text_len)
     if (code)
         snprintf(text, text_len, "%s: %s", serving->options->name, client_ready_text(code));
     return code;
+}
+
+/* Programs have the mount already: their calls wait as long as the outage lasts. Of an embedded replica nobody but this
+ * process could end it. */
+static int wait_for_tree(struct serving *serving, char *text, size_t text_len)
+{
+    int code = wait_a_while(serving, text, text_len);
+    if (!code || serving->options->embedded || !estate_left(serving->options->estate))
+        return code;
+    log_line("%s; the mount at %s waits", text, serving->options->mountpoint);
+    client_await_ready(serving->mount.client);
+    return ERR_OK;
 }
 
 static int open_client(struct serving *serving, char *text, size_t text_len)
@@ -469,6 +482,7 @@ int mount_start(const struct mount_options *options, struct mount **mount, char 
         code = open_session(serving, text, text_len);
     if (!code)
         code = start_loop(serving, text, text_len);
+    serving->stays = code && left;
     if (code)
         mount_stop(&serving->mount);
     else
@@ -485,7 +499,7 @@ void mount_stop(struct mount *mount)
     atomic_store(&serving->stopping, true);
     if (ghosts)
         ghosts_stop(ghosts);
-    if (serving->looping && mount->kernel_permissions && !fuse_session_exited(mount->session))
+    if (serving->looping && mount->kernel_permissions && !serving->stays && !fuse_session_exited(mount->session))
         attach_unmount(mount->session, mount->mountpoint, mount->device);
     end_loop(serving);
     if (mount->locks)

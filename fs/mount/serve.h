@@ -37,7 +37,8 @@ int mount_attached_device(struct fuse_session *attached);
 void mount_detach(struct fuse_session *attached, const struct mount_options *options, bool keep);
 
 /* Returns when the mount answers. The caller has blocked the signals it waits for: no thread started here takes them.
- * ERR_OK, or an error and a text. Everything in options must outlive the mount. */
+ * ERR_OK, or an error and a text. Everything in options must outlive the mount. One that goes on with what another
+ * process left waits without limit for replicas; if it cannot go on, what is mounted stays. */
 int mount_start(const struct mount_options *options, struct mount **mount, char *text, size_t text_len);
 
 /* Ends ghosts, mount and session, and frees. What is staged and not yet closed is lost, as with any unmount by force.

@@ -16,9 +16,12 @@
  *  starting   asks for the mount              it is mounted, once and for all
  *             says that the mount answers     serving; whoever waits for the start is told
  *             ends, or is killed, unmounted   the end, with its status, or 1
- *  serving    is killed, or crashes           starting, with another
+ *  serving    is killed, or crashes           starting anew, with another
  *             ends                            the end, with its status
- *  both       has crashed too often           the end, with 1: the mount stays, dead
+ *  … anew     says that the mount answers     serving
+ *             ends: it cannot go on           the end, with its status: the mount stays, dead
+ *             is still waiting, unmounted     the end, with 0: it is killed
+ *  all        has crashed too often           the end, with 1: the mount stays, dead
  *             a signal came to end            the worker is told; one that is only starting anew is killed */
 #include "fs/pactfs/supervisor.h"
 
@@ -150,11 +153,15 @@ static bool tell_ready(struct supervisor *supervisor)
     return waited_for;
 }
 
+static bool starts_anew(const struct supervisor *supervisor)
+{
+    return !supervisor->answers && estate_left(supervisor->options->mount.estate);
+}
+
 static void end(struct supervisor *supervisor)
 {
-    bool starts_anew = !supervisor->answers && estate_left(supervisor->options->mount.estate);
     supervisor->ending = true;
-    kill(supervisor->worker, starts_anew ? SIGKILL : SIGTERM);
+    kill(supervisor->worker, starts_anew(supervisor) ? SIGKILL : SIGTERM);
 }
 
 /* False: the worker has closed its descriptors. */
@@ -215,15 +222,25 @@ static int reap(struct supervisor *supervisor)
     return supervisor->said >= 0 ? supervisor->said << 8 : SIGKILL;
 }
 
+/* A worker that serves sees itself that the mount is gone; one that starts anew may wait for replicas, however long. */
+static int device_to_watch(const struct supervisor *supervisor)
+{
+    return starts_anew(supervisor) && !supervisor->ending ? supervisor->options->mount.device : -1;
+}
+
 static int wait_for_worker(struct supervisor *supervisor)
 {
     struct pollfd fds[] = {{.fd = supervisor->signals, .events = POLLIN},
                            {.fd = supervisor->control, .events = POLLIN},
-                           {.fd = supervisor->thread, .events = POLLIN}};
+                           {.fd = supervisor->thread, .events = POLLIN},
+                           {.fd = -1}};
     do {
         take_signals(supervisor);
-        if (poll(fds, 3, -1) < 0 && errno != EINTR)
+        fds[3].fd = device_to_watch(supervisor);
+        if (poll(fds, 4, -1) < 0 && errno != EINTR)
             break;
+        if (fds[3].revents & POLLERR)
+            end(supervisor);
     } while (hear(supervisor) && !(fds[2].revents & POLLIN));
     close(supervisor->control);
     if (supervisor->thread >= 0)
@@ -295,9 +312,10 @@ int supervise(struct options *options, int ready)
         status = wait_for_worker(&supervisor);
     } while (goes_on(&supervisor, status));
     bool killed = WIFSIGNALED(status), served = estate_left(options->mount.estate);
+    bool cannot_go_on = served && !supervisor.ending && (killed || !supervisor.answers);
     if (killed && !supervisor.ending && !served)
         fprintf(stderr, "pactfs: the worker was ended by SIG%s\n", signal_name(WTERMSIG(status)));
     if (supervisor.attached)
-        mount_detach(supervisor.attached, &options->mount, killed && !supervisor.ending && served);
+        mount_detach(supervisor.attached, &options->mount, cannot_go_on);
     return killed ? !supervisor.ending : WEXITSTATUS(status);
 }

@@ -188,8 +188,38 @@ umount "$a"
 check "below, nothing was" test "$(ls "$a")" == below
 unset "MOUNT_PIDS[$a]"
 
+echo "# no replica answers while another worker begins"
+start_mount "$a" -o op_timeout=1s
+mkdir "$a/outage"
+kill_hard "$PACTD_PID"
+kill_worker
+check "it waits" eventually grep -q "the mount at $a waits" "$a.log"
+mkdir "$a/outage/asked" &
+asking=$!
+start_pactd
+check "and serves when one is back" wait $asking
+check "another time" test -d "$a/outage/asked"
+kill_hard "$PACTD_PID"
+kill_worker
+eventually replaced
+umount -l "$a"
+ended "$(mount_pid "$a")" "a mount that waits, unmounted,"
+unset "MOUNT_PIDS[$a]"
+start_pactd
+start_mount "$a"
+kill_hard "$PACTD_PID"
+kill_worker
+eventually replaced
+kill "$(mount_pid "$a")"
+ended "$(mount_pid "$a")" "a mount that waits, told to end,"
+unset "MOUNT_PIDS[$a]"
+check "and is unmounted" test "$(ls "$a")" == below
+
 echo "# embedded"
-stop_mount "$b"
+kill "$(mount_pid "$b")" # nobody answers: unmounting would wait
+ended "$(mount_pid "$b")" "the other mount"
+unset "MOUNT_PIDS[$b]"
+start_pactd
 stop_pactd
 start_embedded "$a"
 mkdir "$a/embedded"
@@ -198,5 +228,14 @@ for ((i = 0; i < 3; i++)); do
     mkdir "$a/embedded/$i" || fail "embedded: a call of our own fails"
 done
 check "an embedded replica comes back with the worker" test "$(find "$a/embedded" -mindepth 1 | wc -l)" == 3
-stop_mount "$a"
+kill -STOP "$(mount_pid "$a")" # no other is started before we say so
+kill_worker
+mv "$DATA" "$DATA.away"
+: >"$DATA"
+kill -CONT "$(mount_pid "$a")"
+wait "$(mount_pid "$a")"
+check "if it cannot, the mount ends with status 1" test $? == 1
+check "and stays, dead" dead
+umount "$a"
+unset "MOUNT_PIDS[$a]"
 finish
