@@ -1,11 +1,14 @@
 #include "fs/pactfs/options.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fs/client/duration.h"
 #include "fs/client/servers.h"
@@ -61,6 +64,19 @@ static char *kept_copy(const char *text)
         usage_error("no memory");
     keep(copy);
     return copy;
+}
+
+/* A daemon leaves its working directory, and its next worker starts from there. The directory need not exist yet. */
+static const char *absolute(const char *path)
+{
+    char here[PATH_MAX], whole[2 * PATH_MAX];
+    if (*path == '/')
+        return path;
+    if (!getcwd(here, sizeof here))
+        usage_error("%s: the working directory is not known: %s", path, strerror(errno));
+    if (snprintf(whole, sizeof whole, "%s/%s", here, path) >= (int)sizeof whole)
+        usage_error("%s: the path is too long", path);
+    return kept_copy(whole);
 }
 
 static uint32_t read_time(const char *name, const char *value, uint64_t min_ms, uint64_t max_ms)
@@ -213,8 +229,10 @@ void options_read(int argc, char **argv, struct options *options)
     options->mount.name = options->servers;
     if (strncmp(options->servers, "embedded:", 9))
         check_servers(options->servers);
-    else if (!*(options->directory = options->servers + 9))
+    else if (!options->servers[9])
         usage_error("embedded: needs a directory");
+    else
+        options->directory = absolute(options->servers + 9);
     if (options->directory && options->key)
         usage_error("key=%s: an embedded replica makes its own", options->key);
     char text[512];

@@ -6,7 +6,7 @@
 
 struct options {
     const char *servers;   /* as given; shown as the device */
-    const char *directory; /* of embedded:DIR; NULL: servers are remote */
+    const char *directory; /* of embedded:DIR, absolute; NULL: servers are remote */
     const char *key;       /* file, or NULL */
     bool foreground;
     struct mount_options mount; /* servers, keys and mountpoint are filled in later */

@@ -24,6 +24,13 @@ check "it is mounted" mountpoint -q "$WORK/captured"
 captured=$(pgrep -f -x -- "$pactfs $SERVERS $WORK/captured")
 umount "$WORK/captured"
 eventually not kill -0 "$captured"
+check "a replica's directory may be given from here" eval '(cd "$WORK" && timeout 60 "$pactfs" embedded:here captured 2>&1)'
+mkdir "$WORK/captured/once"
+captured=$(pgrep -f -x -- "$pactfs embedded:here captured")
+kill -9 "$(worker_of "$captured")"
+check "its next worker finds it" test -d "$WORK/captured/once" -a -d "$WORK/here"
+umount "$WORK/captured"
+eventually not kill -0 "$captured"
 
 echo "# umount"
 start_mount "$mnt"
