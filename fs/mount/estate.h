@@ -7,6 +7,7 @@
  *   session, requests   learner_estate.h; a call that the kernel sends again finds what became of its request by its
  *                       number (`unique`), which is the request's tag
  *   INIT                as the kernel sent it, for libfuse
+ *   root                the znode that is mounted: root=/DIR may be another's path by now
  *   handles             one slot for each open description, by its fh
  *   owned               which znode hangs on which process, or was made by it
  *   fenced              who lost something under an earlier session
@@ -65,6 +66,7 @@ struct estate_fenced {
 struct estate {
     struct client_estate client;
     uint8_t init[ESTATE_INIT_BYTES];
+    uint64_t root;           /* set before INIT comes */
     dev_t device;            /* st_dev of the mount */
     bool resumable;          /* the kernel can send calls again */
     bool epochs;             /* the kernel can forget all names at once */

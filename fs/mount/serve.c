@@ -339,31 +339,46 @@ static int open_client(struct serving *serving, char *text, size_t text_len)
     return code ? code : wait_for_tree(serving, text, text_len);
 }
 
-/* The znode of root=/sub, and its session so far. */
-static int find_root(struct serving *serving, char *text, size_t text_len)
+/* The znode of root=/sub. */
+static int look_up_root(const struct state *state, const char *path, uint64_t *id)
 {
-    struct mount *mount = &serving->mount;
-    const char *path = serving->options->root + strspn(serving->options->root, "/");
-    struct client_info info;
-    struct node_stat stat = {0};
+    struct node_stat stat;
     int code = ERR_OK;
+    path += strspn(path, "/");
     size_t len = strlen(path);
     while (len && path[len - 1] == '/')
         len--;
-    const struct state *state = client_lock(mount->client);
     const struct node *node = state_find(state, (struct where){ROOT_ID, {path, len}}, &code);
-    if (node)
-        node_stat(node, &stat);
-    if (!estate_left(mount->estate)) /* the kernel knows nothing yet */
-        atomic_store(&mount->estate->announced, state_zxid(state));
-    client_unlock(mount->client);
-    if (node && stat.kind != KIND_DIRECTORY)
-        code = ERR_NOT_DIR;
-    if (code || !node) {
-        snprintf(text, text_len, "root=%s: %s", serving->options->root, error_text(code));
+    if (!node)
         return code ? code : ERR_NO_NODE;
-    }
-    mount->root = stat.id;
+    node_stat(node, &stat);
+    *id = stat.id;
+    return stat.kind == KIND_DIRECTORY ? ERR_OK : ERR_NOT_DIR;
+}
+
+/* As a kernel that knows nothing yet will have it. One that was told before has its root, wherever that is now: even if
+ * it was removed, as a directory that is one's own. */
+static int begin_root(struct serving *serving, char *text, size_t text_len)
+{
+    struct mount *mount = &serving->mount;
+    const struct state *state = client_lock(mount->client);
+    int code = look_up_root(state, serving->options->root, &mount->estate->root);
+    atomic_store(&mount->estate->announced, state_zxid(state));
+    client_unlock(mount->client);
+    if (code)
+        snprintf(text, text_len, "root=%s: %s", serving->options->root, error_text(code));
+    return code;
+}
+
+/* The znode that is mounted, and its session so far. */
+static int find_root(struct serving *serving, char *text, size_t text_len)
+{
+    struct mount *mount = &serving->mount;
+    struct client_info info;
+    int code = estate_left(mount->estate) ? ERR_OK : begin_root(serving, text, text_len);
+    if (code)
+        return code;
+    mount->root = mount->estate->root;
     inodes_count(mount->inodes, mount->root, 1);
     client_info(mount->client, &info);
     begin_session(mount, info.session);

@@ -215,11 +215,33 @@ ended "$(mount_pid "$a")" "a mount that waits, told to end,"
 unset "MOUNT_PIDS[$a]"
 check "and is unmounted" test "$(ls "$a")" == below
 
-echo "# embedded"
-kill "$(mount_pid "$b")" # nobody answers: unmounting would wait
-ended "$(mount_pid "$b")" "the other mount"
-unset "MOUNT_PIDS[$b]"
 start_pactd
+
+echo "# a root that others move, or remove"
+mkdir "$b/sub" "$b/sub/first" "$b/gone"
+sync "$b"
+start_mount "$a" -o root=/sub
+start_mount "$WORK/c" -o root=/gone
+mv "$b/sub" "$b/moved"
+mkdir -p "$b/sub/second"
+rmdir "$b/gone"
+mkdir -p "$b/gone/another"
+sync "$b"
+sync "$a"
+sync "$WORK/c" 2>/dev/null
+removed=$(ls "$WORK/c" 2>&1)
+kill_worker
+eventually replaced
+check "the next worker shows the one that was mounted" test "$(ls "$a")" == first
+worker=$(worker_of "$(mount_pid "$WORK/c")")
+kill -9 "$worker"
+check "and nothing in place of one that is gone" test "$(ls "$WORK/c" 2>&1)" == "$removed"
+check "nor can anything be made there" not mkdir "$WORK/c/made"
+stop_mount "$WORK/c"
+stop_mount "$a"
+
+echo "# embedded"
+stop_mount "$b"
 stop_pactd
 start_embedded "$a"
 mkdir "$a/embedded"
