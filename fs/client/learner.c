@@ -7,7 +7,8 @@
  *  3. Nothing is ever sent under another session than the one that numbered it.
  *  4. Each request that was accepted completes exactly once. Without a number: with a code that says it was certainly
  *     not done. With one: with what apply gave, or with OUTCOME_UNKNOWN.
- *  5. The tree is of one cluster and never goes back: a replica that offers another or an older one is left.
+ *  5. The tree is of one cluster and never goes back: a replica that offers another or an older one is left; also
+ *     than the learner before showed, whose estate this one has.
  *  6. No request gets a number later than 7/8 of the session's timeout after the sending of the last heartbeat that
  *     was acknowledged. (A session is *declared* expired by learner_tick alone, so that acknowledgements which arrived
  *     while this process stood still are seen before.)
@@ -104,7 +105,7 @@ static int judge(const struct learner *learner, const struct message_attached *a
     if (memcmp(learner->cluster, unknown, CLUSTER_ID_BYTES) != 0 &&
         memcmp(learner->cluster, attached->cluster, CLUSTER_ID_BYTES) != 0)
         return ERR_OTHER_CLUSTER;
-    if (attached->commit < learner->applied)
+    if (attached->commit < learner->applied || attached->commit < learner->floor)
         return ERR_OTHER_CLUSTER;
     if (learner->observer)
         return attached->session == 0 ? ERR_OK : ERR_BAD_FORMAT;
@@ -285,6 +286,7 @@ void learner_applied(struct learner *learner, uint64_t now_ms, const struct entr
 {
     learner_pass_time(learner, now_ms);
     learner->applied = entry->zxid;
+    estate_applied(learner);
     if (learner->phase == CLOSED)
         return;
     if (learner->session != 0 && entry->session == learner->session && !result->none)
@@ -314,6 +316,7 @@ void learner_loaded(struct learner *learner, uint64_t now_ms, const struct state
     struct session_info info;
     learner_pass_time(learner, now_ms);
     learner->applied = state_zxid(state);
+    estate_applied(learner);
     if (learner->phase == CLOSED)
         return;
     if (learner->phase == RELEASING)

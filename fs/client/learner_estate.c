@@ -40,6 +40,12 @@ void estate_end(const struct learner *learner)
         atomic_store(&learner->estate->session, 0);
 }
 
+void estate_applied(const struct learner *learner)
+{
+    if (learner->estate != NULL && learner->applied > atomic_load(&learner->estate->shown))
+        atomic_store(&learner->estate->shown, learner->applied);
+}
+
 /* --- requests --- */
 
 /* Numbers are answered in their order: so the oldest bytes are free first. */
@@ -114,7 +120,11 @@ bool estate_find(const struct client_estate *estate, uint64_t tag, struct result
 void estate_inherit(struct learner *learner)
 {
     struct client_estate *estate = learner->estate;
-    uint64_t session = estate != NULL ? atomic_load(&estate->session) : 0;
+    if (estate == NULL)
+        return;
+    uint64_t session = atomic_load(&estate->session);
+    learner->floor = atomic_load(&estate->shown);
+    memcpy(learner->cluster, estate->cluster, sizeof learner->cluster);
     if (session == 0)
         return;
     learner->session = session;
@@ -122,7 +132,6 @@ void estate_inherit(struct learner *learner)
     learner->renewed_ms = atomic_load(&estate->renewed_ms);
     memcpy(learner->nonce, estate->nonce, sizeof learner->nonce);
     memcpy(learner->secret, estate->secret, sizeof learner->secret);
-    memcpy(learner->cluster, estate->cluster, sizeof learner->cluster);
     learner->inherited = atomic_load(&estate->last_number);
     learner->requests.last_number = atomic_load(&estate->answered);
     while (learner->requests.last_number < learner->inherited) {

@@ -3,8 +3,8 @@
  * any two writes.
  *
  * The next learner goes on under the same session: what was sent and not answered is sent again under its own number
- * (learner.c, invariant 2), and its result is learnt. Each request carries a tag, by which whoever had asked finds what
- * became of it. */
+ * (learner.c, invariant 2), and its result is learnt. It follows the same cluster, and nothing older than was shown.
+ * Each request carries a tag, by which whoever had asked finds what became of it. */
 #ifndef PACT_LEARNER_ESTATE_H
 #define PACT_LEARNER_ESTATE_H
 
@@ -27,7 +27,9 @@ struct estate_request {
 /* Zeroed: nothing was left. */
 struct client_estate {
     _Atomic uint64_t session; /* 0: none */
-    uint8_t nonce[SESSION_NONCE_BYTES], secret[SESSION_SECRET_BYTES], cluster[CLUSTER_ID_BYTES];
+    uint8_t nonce[SESSION_NONCE_BYTES], secret[SESSION_SECRET_BYTES];
+    uint8_t cluster[CLUSTER_ID_BYTES]; /* stays, as the next, when the session ends */
+    _Atomic uint64_t shown;            /* zxid: what the tree has shown; no replica that is behind is followed */
     uint32_t timeout_ms;
     _Atomic uint64_t renewed_ms;  /* CLOCK_BOOTTIME: as learner.renewed_ms */
     _Atomic uint64_t last_number; /* given */

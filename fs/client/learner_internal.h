@@ -51,6 +51,7 @@ struct learner {
 
     uint8_t cluster[CLUSTER_ID_BYTES]; /* zeros: not known yet */
     uint64_t applied, commit;          /* zxid; commit: as of the last ATTACHED */
+    uint64_t floor;                    /* what the learner before this one has shown */
 
     struct requests requests;
     struct sync *syncs, **syncs_end;
@@ -67,6 +68,7 @@ void learner_set_state(struct learner *learner, enum client_state state, struct 
 void estate_begin(const struct learner *learner);                               /* a session of our own has begun */
 void estate_renewed(const struct learner *learner);                             /* renewed_ms has changed */
 void estate_end(const struct learner *learner);                                 /* the session is lost */
+void estate_applied(const struct learner *learner);                             /* `applied` has changed */
 void estate_sent(const struct learner *learner, const struct pending *pending); /* it has a number now */
 void estate_abandoned(const struct learner *learner, uint64_t number);
 void estate_answered(const struct learner *learner, uint64_t number, const struct result *result);

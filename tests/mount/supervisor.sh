@@ -240,6 +240,26 @@ check "nor can anything be made there" not mkdir "$WORK/c/made"
 stop_mount "$WORK/c"
 stop_mount "$a"
 
+echo "# a history that is older than what was seen"
+start_mount "$a" -o op_timeout=1s
+stop_pactd
+cp -a "$DATA" "$DATA.older"
+start_pactd
+eventually mkdir "$a/later"
+mkdir "$a/later/"{1..9}
+kill_hard "$PACTD_PID"
+mv "$DATA" "$DATA.later"
+mv "$DATA.older" "$DATA"
+start_pactd
+kill_worker
+check "is refused by the next worker, too" eventually grep -q "the mount at $a waits" "$a.log"
+kill_hard "$PACTD_PID"
+rm -r "$DATA"
+mv "$DATA.later" "$DATA"
+start_pactd
+check "which waits for the newer one" test -d "$a/later"
+stop_mount "$a"
+
 echo "# embedded"
 stop_mount "$b"
 stop_pactd

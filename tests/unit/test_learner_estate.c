@@ -100,6 +100,56 @@ static void what_was_abandoned_is_a_noop(void **unused)
     rig_free(&next);
 }
 
+static void expect_refused(struct rig *rig, struct message attached)
+{
+    rig_up(rig);
+    rig_hear(rig, attached);
+    expect_drop(rig, ERR_OTHER_CLUSTER);
+    expect_nothing(rig);
+}
+
+/* What was shown is not taken back: no older history is followed, and no other cluster, whatever became of the session.
+ */
+static void nothing_older_is_followed(bool lost)
+{
+    struct answer answers[3];
+    struct rig first = rig_at_work(answers);
+    for (uint64_t number = 1; number <= 3; number++)
+        rig_applied(&first, SESSION, number, false);
+    const uint64_t shown = learner_applied_zxid(first.learner);
+    if (lost) {
+        rig_hear(&first, (struct message){.kind = MESSAGE_REFUSED, .refused = {.code = ERR_SESSION_EXPIRED}});
+        expect_state(&first, CLIENT_EXPIRED, SESSION);
+        expect_drop(&first, ERR_SESSION_EXPIRED);
+    }
+    uint64_t now_ms = first.now_ms;
+    rig_free(&first);
+
+    struct rig next = rig_with_estate(now_ms + 50);
+    struct message other = rig_good_answer(&next);
+    other.attached.cluster[0]++;
+    expect_refused(&next, other);
+    next.commit = shown - 1;
+    expect_refused(&next, rig_good_answer(&next));
+    next.commit = shown;
+    assert_int_equal(rig_up(&next)->attach.applied, 0); /* it has no tree yet */
+    rig_hear(&next, rig_good_answer(&next));
+    expect_state(&next, CLIENT_CONNECTED, SESSION);
+    rig_free(&next);
+}
+
+static void nothing_older_is_followed_under_the_session(void **unused)
+{
+    (void)unused;
+    nothing_older_is_followed(false);
+}
+
+static void nothing_older_is_followed_under_another(void **unused)
+{
+    (void)unused;
+    nothing_older_is_followed(true);
+}
+
 /* Nobody took over in time: nothing is sent under another session, and what was under way is not known. */
 static void a_session_that_was_lost(void **unused)
 {
@@ -129,6 +179,8 @@ int main(void)
         cmocka_unit_test(the_session_goes_on),
         cmocka_unit_test(what_was_abandoned_is_a_noop),
         cmocka_unit_test(a_session_that_was_lost),
+        cmocka_unit_test(nothing_older_is_followed_under_the_session),
+        cmocka_unit_test(nothing_older_is_followed_under_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
