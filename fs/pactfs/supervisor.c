@@ -17,6 +17,7 @@
  *             says that the mount answers     serving; whoever waits for the start is told
  *             ends, or is killed, unmounted   the end, with its status, or 1
  *  serving    is killed, or crashes           starting anew, with another
+ *             was told to end, not by us      it is killed
  *             ends                            the end, with its status
  *  … anew     says that the mount answers     serving
  *             ends: it cannot go on           the end, with its status: the mount stays, dead
@@ -164,28 +165,6 @@ static void end(struct supervisor *supervisor)
     kill(supervisor->worker, starts_anew(supervisor) ? SIGKILL : SIGTERM);
 }
 
-/* False: the worker has closed its descriptors. */
-static bool hear(struct supervisor *supervisor)
-{
-    char said[2] = {0}, word;
-    ssize_t got = recv(supervisor->control, said, sizeof said, MSG_DONTWAIT);
-    if (got < 0)
-        return errno == EAGAIN || errno == EINTR;
-    if (got == 0)
-        return false;
-    word = said[0];
-    if (word == SAY_ENDS)
-        supervisor->said = said[1];
-    if (word == SAY_ATTACH)
-        attach(supervisor);
-    supervisor->answers |= word == SAY_ANSWERS;
-    if (word == SAY_ANSWERS && !tell_ready(supervisor))
-        end(supervisor);
-    return true;
-}
-
-/* --- a worker's end --- */
-
 /* Workers before this one that the kernel has let go. */
 static void reap_former(const struct supervisor *supervisor)
 {
@@ -203,6 +182,39 @@ static void take_signals(struct supervisor *supervisor)
         else
             end(supervisor);
 }
+
+/* What came to us as well counts first. The worker may have taken our signal for the other's, if both were there. */
+static void end_told(struct supervisor *supervisor)
+{
+    take_signals(supervisor);
+    if (!supervisor->ending)
+        log_line("a signal told the worker to end, which only its supervisor is to be told");
+    kill(supervisor->worker, supervisor->ending ? SIGTERM : SIGKILL);
+}
+
+/* False: the worker has closed its descriptors. */
+static bool hear(struct supervisor *supervisor)
+{
+    char said[2] = {0}, word;
+    ssize_t got = recv(supervisor->control, said, sizeof said, MSG_DONTWAIT);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (got == 0)
+        return false;
+    word = said[0];
+    if (word == SAY_ENDS)
+        supervisor->said = said[1];
+    if (word == SAY_ATTACH)
+        attach(supervisor);
+    if (word == SAY_TOLD)
+        end_told(supervisor);
+    supervisor->answers |= word == SAY_ANSWERS;
+    if (word == SAY_ANSWERS && !tell_ready(supervisor))
+        end(supervisor);
+    return true;
+}
+
+/* --- a worker's end --- */
 
 /* The wait status; one that the kernel still holds was killed, or has said how it ends. */
 static int reap(struct supervisor *supervisor)

@@ -42,19 +42,26 @@ static void on_failed(void *arg, int code)
     kill(getpid(), SIGUSR1);
 }
 
-static void wait_for_end(void)
-{
-    sigset_t signals = signals_awaited();
-    int number;
-    while (sigwait(&signals, &number))
-        ;
-}
-
 /* --- the supervisor --- */
 
 static bool say(char word)
 {
     return send(supervisor, &word, 1, MSG_NOSIGNAL) == 1;
+}
+
+/* The mount's end is the supervisor's to decide, or our own; one that others send here ends this process at most, as
+ * SIGKILL would. From a terminal both of us get it. */
+static void wait_for_end(void)
+{
+    sigset_t signals = signals_awaited();
+    siginfo_t info;
+    for (;;) {
+        if (sigwaitinfo(&signals, &info) < 0)
+            continue;
+        if (info.si_pid == getpid() || info.si_pid == getppid())
+            return;
+        say(SAY_TOLD);
+    }
 }
 
 /* The descriptor of the mount, which the supervisor makes and keeps. */

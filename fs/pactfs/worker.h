@@ -10,6 +10,7 @@ enum {
     SAY_NO = 'N',      /* … the supervisor: it cannot be mounted; why has been said */
     SAY_ENDS = 'E',    /* the worker, with its status as a second byte: it ends by itself */
     SAY_ANSWERS = 'M', /* the worker: the mount answers */
+    SAY_TOLD = 'T',    /* the worker: somebody else has told it to end; it ends as the supervisor says */
 };
 
 /* Into the background: from now on lines go to syslog. */

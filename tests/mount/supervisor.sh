@@ -139,6 +139,30 @@ told_twice() { (($(grep -cx 'MODIFY file' "$WORK/events") >= 2)); }
 check "and of what was committed here just before the kill" eventually told_twice
 kill $watcher
 
+echo "# signals to end that come to the worker"
+: >"$a/kept/locked"
+exec 6<"$a/kept/locked"
+flock -x 6
+for signal in TERM HUP INT USR1; do
+    worker=$(worker_of "$(mount_pid "$a")")
+    kill -$signal "$worker"
+    check "SIG$signal: another goes on" eventually replaced
+    test -d "$a/kept" || fail "SIG$signal: it does not serve"
+done
+check "with what was held" not flock -n "$b/kept/locked" true
+exec 6<&-
+
+echo "# a terminal's signal comes to both"
+mkdir "$WORK/c"
+set -m # a process group of its own
+start_mount "$WORK/c"
+set +m
+closed=$(grep -c ': closed' "$WORK/pactd.log")
+kill -INT -- "-$(mount_pid "$WORK/c")"
+ended "$(mount_pid "$WORK/c")" "the mount"
+unset "MOUNT_PIDS[$WORK/c]"
+check "and ends the mount cleanly" test "$(grep -c ': closed' "$WORK/pactd.log")" == $((closed + 1))
+
 echo "# a writer that had not closed"
 exec 8>"$a/kept/half"
 echo half >&8
