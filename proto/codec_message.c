@@ -17,6 +17,7 @@ static Pact__Attach *pack_attach(struct arena *arena, const struct message_attac
     to->state_version_max = from->state_version_max;
     to->cluster = pack_fixed(from->cluster, sizeof from->cluster);
     to->applied = from->applied;
+    to->seen = from->seen;
     to->observer = from->observer;
     to->session = from->session;
     to->nonce = pack_fixed(from->nonce, sizeof from->nonce);
@@ -197,6 +198,7 @@ static bool unpack_attach(const Pact__Attach *from, struct message_attach *to)
     to->state_version_min = from->state_version_min;
     to->state_version_max = from->state_version_max;
     to->applied = from->applied;
+    to->seen = from->seen;
     to->observer = from->observer;
     to->session = from->session;
     to->timeout_ms = from->timeout_ms;

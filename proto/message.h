@@ -33,6 +33,7 @@ struct message_attach {
     uint32_t state_version_min, state_version_max; /* what this client can apply */
     uint8_t cluster[CLUSTER_ID_BYTES];             /* last seen; zeros: none yet */
     uint64_t applied;                              /* zxid of the client's tree; 0: it has none */
+    uint64_t seen;                                 /* zxid that the history must have, shown by a client before; or 0 */
     bool observer;                                 /* no session: only watches (session fields unused) */
     uint64_t session;                              /* 0: create one, with this nonce */
     uint8_t nonce[SESSION_NONCE_BYTES];

@@ -75,6 +75,7 @@ void learner_up(struct learner *learner, uint64_t now_ms, const uint8_t *nonce, 
     attach->state_version_max = STATE_VERSION;
     memcpy(attach->cluster, learner->cluster, CLUSTER_ID_BYTES);
     attach->applied = learner->applied;
+    attach->seen = learner->floor;
     attach->observer = learner->observer;
     attach->session = learner->session;
     memcpy(attach->nonce, learner->nonce, SESSION_NONCE_BYTES);

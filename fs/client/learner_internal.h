@@ -51,7 +51,7 @@ struct learner {
 
     uint8_t cluster[CLUSTER_ID_BYTES]; /* zeros: not known yet */
     uint64_t applied, commit;          /* zxid; commit: as of the last ATTACHED */
-    uint64_t floor;                    /* what the learner before this one has shown */
+    uint64_t floor;                    /* zxid: what the learner before this one has shown */
 
     struct requests requests;
     struct sync *syncs, **syncs_end;

@@ -103,12 +103,14 @@ static const struct stream_sink mount_sink = {
 
 /* --- attaching --- */
 
+static const char another_history[] = "the mount has seen another history of this cluster";
+
 /* The mount goes on from `zxid`: tells it so; its stream is pumped at the end of the turn. */
 static void start_stream(struct replica *replica, struct attachment *attachment, uint32_t timeout_ms)
 {
     uint64_t zxid = attachment->asked.applied;
     if (stream_start(replica, &attachment->stream, &mount_sink, attachment, zxid, zxid == 0) != ERR_OK) {
-        attach_refuse(replica, attachment, ERR_OTHER_CLUSTER, "the mount has seen another history of this cluster");
+        attach_refuse(replica, attachment, ERR_OTHER_CLUSTER, another_history);
         return;
     }
     struct message message = {.kind = MESSAGE_ATTACHED};
@@ -210,9 +212,13 @@ static bool check_attach(struct replica *replica, struct attachment *attachment,
         attach_refuse(replica, attachment, ERR_OTHER_CLUSTER, "the mount belongs to another cluster");
         return false;
     }
-    if (attach->applied > pipeline_applied(replica)) {
+    if (attach->applied > pipeline_applied(replica) || attach->seen > pipeline_applied(replica)) {
         attach_refuse(replica, attachment, ERR_OTHER_CLUSTER,
                       "the mount has seen a later history than this replica has");
+        return false;
+    }
+    if (!stream_knows(replica, attach->seen)) {
+        attach_refuse(replica, attachment, ERR_OTHER_CLUSTER, another_history);
         return false;
     }
     return true;

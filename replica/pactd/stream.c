@@ -49,6 +49,14 @@ static void end_reader(struct stream *stream)
     stream->reader = NULL;
 }
 
+bool stream_knows(struct replica *replica, uint64_t zxid)
+{
+    struct stream stream;
+    int code = stream_start(replica, &stream, NULL, NULL, zxid, false);
+    end_reader(&stream);
+    return code == ERR_OK;
+}
+
 static void end_stored(struct stream *stream)
 {
     if (stream->stored)

@@ -66,6 +66,8 @@ bool stream_cached(struct stream_cache *cache, const struct batch *batch, uint64
  * whether it gets one. ERR_OTHER_CLUSTER: no entry of this history has that zxid. */
 int stream_start(struct replica *replica, struct stream *stream, const struct stream_sink *sink, void *to,
                  uint64_t zxid, bool snapshot);
+/* Whether this history has, or may have had, an entry with that zxid. */
+bool stream_knows(struct replica *replica, uint64_t zxid);
 void stream_end(struct replica *replica, struct stream *stream);
 /* Sends what there is and what the receiver can take, and no more than a turn's part of it: true if there may be more.
  */

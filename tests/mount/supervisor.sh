@@ -275,6 +275,9 @@ kill_hard "$PACTD_PID"
 mv "$DATA" "$DATA.later"
 mv "$DATA.older" "$DATA"
 start_pactd
+stop_pactd
+start_pactd
+ctl create /instead x >"$WORK/said" # in an epoch that is above the other's by now
 kill_worker
 check "is refused by the next worker, too" eventually grep -q "the mount at $a waits" "$a.log"
 kill_hard "$PACTD_PID"

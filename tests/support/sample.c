@@ -267,6 +267,7 @@ static void sample_attach(struct sample *sample, struct message_attach *to)
     to->state_version_max = small(sample);
     fixed(sample, to->cluster, sizeof to->cluster);
     to->applied = number(sample);
+    to->seen = number(sample);
     to->observer = coin(sample);
     to->session = number(sample);
     fixed(sample, to->nonce, sizeof to->nonce);

@@ -212,6 +212,7 @@ static void print_attach(FILE *to, const struct message_attach *from)
     PRINT(state_version_max);
     PRINT_FIXED(cluster);
     PRINT(applied);
+    PRINT(seen);
     PRINT(observer);
     PRINT(session);
     PRINT_FIXED(nonce);

@@ -132,7 +132,9 @@ static void nothing_older_is_followed(bool lost)
     next.commit = shown - 1;
     expect_refused(&next, rig_good_answer(&next));
     next.commit = shown;
-    assert_int_equal(rig_up(&next)->attach.applied, 0); /* it has no tree yet */
+    const struct message_attach *attach = &rig_up(&next)->attach;
+    assert_int_equal(attach->applied, 0); /* it has no tree yet */
+    assert_int_equal(attach->seen, shown);
     rig_hear(&next, rig_good_answer(&next));
     expect_state(&next, CLIENT_CONNECTED, SESSION);
     rig_free(&next);

@@ -127,17 +127,19 @@ static void who_does_not_belong_is_refused(void **state)
     const struct {
         int code;
         uint64_t session;
-        uint64_t applied;
+        uint64_t applied, seen;
         uint8_t cluster;
         uint32_t version;
         const char *name;
     } cases[] = {
-        {ERR_ACCESS, probe.session, 0, 0, STATE_VERSION, "bad secret"},
-        {ERR_SESSION_EXPIRED, 999999, 0, 0, STATE_VERSION, "good"},
-        {ERR_OTHER_CLUSTER, 0, 0, 0xee, STATE_VERSION, "other cluster"},
-        {ERR_OTHER_CLUSTER, 0, UINT64_MAX, 0, STATE_VERSION, "later history"},
-        {ERR_OTHER_CLUSTER, 0, 7, 0, STATE_VERSION, "other history"},
-        {ERR_BAD_FORMAT, 0, 0, 0, STATE_VERSION + 1, "other version"},
+        {ERR_ACCESS, probe.session, 0, 0, 0, STATE_VERSION, "bad secret"},
+        {ERR_SESSION_EXPIRED, 999999, 0, 0, 0, STATE_VERSION, "good"},
+        {ERR_OTHER_CLUSTER, 0, 0, 0, 0xee, STATE_VERSION, "other cluster"},
+        {ERR_OTHER_CLUSTER, 0, UINT64_MAX, 0, 0, STATE_VERSION, "later history"},
+        {ERR_OTHER_CLUSTER, 0, 7, 0, 0, STATE_VERSION, "other history"},
+        {ERR_OTHER_CLUSTER, 0, 0, UINT64_MAX, 0, STATE_VERSION, "later, seen"},
+        {ERR_OTHER_CLUSTER, 0, 0, 7, 0, STATE_VERSION, "other, seen"},
+        {ERR_BAD_FORMAT, 0, 0, 0, 0, STATE_VERSION + 1, "other version"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct probe other = {0};
@@ -145,6 +147,7 @@ static void who_does_not_belong_is_refused(void **state)
         struct message message = probe_attach_message(&other, cases[i].name);
         message.attach.session = cases[i].session;
         message.attach.applied = cases[i].applied;
+        message.attach.seen = cases[i].seen;
         memset(message.attach.cluster, cases[i].cluster, CLUSTER_ID_BYTES);
         message.attach.state_version_min = message.attach.state_version_max = cases[i].version;
         expect_refusal(&other, &message, cases[i].code);
