@@ -100,6 +100,7 @@ rounds pactd
 rounds plain away
 stop_mount "$mnt"
 stop_pactd
+DATA=$WORK/embedded
 start_embedded "$mnt"
 rounds embedded away
 finish

@@ -101,6 +101,7 @@ unset "MOUNT_PIDS[$mnt]"
 stop_pactd
 
 echo "# embedded"
+DATA=$WORK/embedded
 start_embedded "$mnt"
 mkdir "$mnt/kept" "$WORK/second"
 mkdir -p "$WORK/second"

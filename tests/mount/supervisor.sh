@@ -290,6 +290,7 @@ stop_mount "$a"
 echo "# embedded"
 stop_mount "$b"
 stop_pactd
+DATA=$WORK/embedded
 start_embedded "$a"
 mkdir "$a/embedded"
 for ((i = 0; i < 3; i++)); do
