@@ -24,17 +24,19 @@
 #define LIMIT_SEQUENCE          9999999999ull /* ten digits; the next sequential create is refused */
 
 /* Requests and entries. */
-#define LIMIT_ENTRY_BYTES   (1u * MIB + 64u * KIB)     /* an encoded log entry, a multi included */
-#define LIMIT_REQUEST_BYTES (LIMIT_ENTRY_BYTES - 128u) /* an encoded request: an entry has a few fields around it */
-#define LIMIT_MULTI_OPS     1024u
-#define LIMIT_EDITS         1024u /* extents and truncations of one write, or of all writes of one multi */
-#define LIMIT_SESSIONS      65536u
-#define LIMIT_RESULTS       256u /* results a session may still be waiting for */
-#define LIMIT_IN_FLIGHT     256u /* unanswered requests of one session */
-#define LIMIT_HOST_BYTES    64u
-#define LIMIT_COMMAND_BYTES 64u    /* the command that asked for a lock, for people */
-#define LIMIT_SESSION_LOCKS 16384u /* locks held and waited for, of one session */
-#define LIMIT_NODE_LOCKS    4096u  /* the same, of one znode */
+#define LIMIT_ENTRY_BYTES    (1u * MIB + 64u * KIB)     /* an encoded log entry, a multi included */
+#define LIMIT_REQUEST_BYTES  (LIMIT_ENTRY_BYTES - 128u) /* an encoded request: an entry has a few fields around it */
+#define LIMIT_TXN_TEXT_BYTES (8u * MIB) /* the operations of one as lines of text: a byte takes up to four */
+#define LIMIT_CONFIG_BYTES   (1u * MIB)
+#define LIMIT_MULTI_OPS      1024u
+#define LIMIT_EDITS          1024u /* extents and truncations of one write, or of all writes of one multi */
+#define LIMIT_SESSIONS       65536u
+#define LIMIT_RESULTS        256u /* results a session may still be waiting for */
+#define LIMIT_IN_FLIGHT      256u /* unanswered requests of one session */
+#define LIMIT_HOST_BYTES     64u
+#define LIMIT_COMMAND_BYTES  64u    /* the command that asked for a lock, for people */
+#define LIMIT_SESSION_LOCKS  16384u /* locks held and waited for, of one session */
+#define LIMIT_NODE_LOCKS     4096u  /* the same, of one znode */
 
 /* The client. */
 #define LIMIT_IN_FLIGHT_BYTES (4u * MIB)  /* of requests sent and not answered: well within a link's queue */

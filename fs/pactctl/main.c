@@ -87,8 +87,7 @@ void wait_for_signal(void)
     sigwait(&set, &number);
 }
 
-/* For commands that stay: they end with a closed session. Before any thread is started. */
-static void block_signals(void)
+void block_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -146,7 +145,6 @@ int main(int argc, char **argv)
     }
     if (optind == argc)
         return usage("which command? See pactctl --help");
-    block_signals();
     int first = optind;
     optind = 0; /* commands call getopt anew */
     return run_command(&tool, argc - first, argv + first);

@@ -30,6 +30,9 @@ extern size_t usage_line;
 
 /* Resolves the servers and reads the key. EXIT_DONE, or the exit code after a message. */
 int tool_find(struct tool *tool);
+/* All of a file, `most` bytes of it at most; the caller frees it. NULL: no memory. ferror tells whether it is all. */
+char *read_input(FILE *file, size_t most, size_t *len);
+
 /* tool_find, then attaches and waits for the tree. `events` may be NULL. */
 int tool_open(struct tool *tool, bool observer, const struct client_events *events);
 void tool_close(struct tool *tool);
@@ -84,7 +87,9 @@ int command_sessions(struct tool *tool, int count, char **words);
 int command_locks(struct tool *tool, int count, char **words);
 int command_digest(struct tool *tool, int count, char **words);
 
-/* Waits for SIGINT or SIGTERM (blocked in all threads since main began). */
+/* For commands that stay until SIGINT, SIGTERM or SIGHUP ends them, with a closed session: before tool_open, which
+ * starts threads; and then. */
+void block_signals(void);
 void wait_for_signal(void);
 
 #endif

@@ -36,7 +36,7 @@ static int add_line(struct txn *txn, char *line, size_t number)
     return EXIT_DONE;
 }
 
-static int read_lines(struct txn *txn, FILE *file, const char *path)
+static int read_lines(struct txn *txn, FILE *file)
 {
     size_t capacity = 0;
     char *line = NULL;
@@ -56,9 +56,25 @@ static int read_lines(struct txn *txn, FILE *file, const char *path)
             capacity = 0;
         }
     }
-    if (code == EXIT_DONE && ferror(file))
-        code = fail("%s: %s", path, strerror(errno));
     free(line);
+    return code;
+}
+
+static int read_file(struct txn *txn, FILE *file, const char *path)
+{
+    size_t len = 0;
+    char *text = read_input(file, LIMIT_TXN_TEXT_BYTES + 1, &len);
+    int code = EXIT_DONE;
+    if (text == NULL || ferror(file))
+        code = fail("%s: %s", path, strerror(errno));
+    else if (len > LIMIT_TXN_TEXT_BYTES)
+        code = usage("%s is larger than %u bytes", path, LIMIT_TXN_TEXT_BYTES);
+    FILE *lines = code == EXIT_DONE && len > 0 ? fmemopen(text, len, "r") : NULL;
+    if (lines != NULL) {
+        code = read_lines(txn, lines);
+        fclose(lines);
+    }
+    free(text);
     return code;
 }
 
@@ -90,7 +106,7 @@ int command_txn(struct tool *tool, int count, char **words)
     if (file == NULL)
         return fail("%s: %s", words[1], strerror(errno));
     struct txn *txn = calloc(1, sizeof *txn);
-    int code = txn == NULL ? fail("no memory") : read_lines(txn, file, words[1]);
+    int code = txn == NULL ? fail("no memory") : read_file(txn, file, words[1]);
     if (code == EXIT_DONE && txn->count == 0)
         code = usage("%s has no operation", words[1]);
     if (code == EXIT_DONE)

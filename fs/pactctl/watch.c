@@ -210,6 +210,7 @@ int command_watch(struct tool *tool, int count, char **words)
     struct watch watch = {.tool = tool, .path = arguments == 1 ? words[count - 1] : "/", .deep = deep};
     pthread_mutex_init(&watch.mutex, NULL);
     const struct client_events events = {.arg = &watch, .changes = on_changes, .resync = on_resync};
+    block_signals();
     int code = tool_open(tool, true, &events);
     if (code == EXIT_DONE)
         code = begin(&watch);

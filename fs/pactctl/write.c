@@ -8,13 +8,12 @@
 
 #include "fs/pactctl/pactctl.h"
 
-/* All of standard input, at most one byte more than a znode may hold. */
-static char *read_input(size_t *len)
+char *read_input(FILE *file, size_t most, size_t *len)
 {
-    char *text = malloc(LIMIT_DATA_BYTES + 1);
+    char *text = malloc(most);
     if (text == NULL)
         return NULL;
-    *len = fread(text, 1, LIMIT_DATA_BYTES + 1, stdin);
+    *len = fread(text, 1, most, file);
     return text;
 }
 
@@ -36,7 +35,7 @@ int command_set(struct tool *tool, int count, char **words)
         return code;
     const char *path = words[optind];
     if (strcmp(words[optind + 1], "-") == 0) {
-        input = read_input(&edits[1].data.len);
+        input = read_input(stdin, LIMIT_DATA_BYTES + 1, &edits[1].data.len); /* one more than fits: it is refused */
         if (input == NULL || ferror(stdin))
             return fail("cannot read standard input");
         edits[1].data.at = input;
@@ -89,6 +88,8 @@ int command_create(struct tool *tool, int count, char **words)
         return code;
     bool stays = request.create.lifetime.ephemeral;
     const char *path = words[optind];
+    if (stays)
+        block_signals();
     code = tool_open(tool, false, stays ? &events : NULL);
     if (code == EXIT_DONE)
         code = tool_call(tool, &request, path, &result);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "replica/net/port.h"
 #include "replica/pactd/report.h"
@@ -131,9 +132,12 @@ static int on_setting(void *arg, const char *section, const char *name, const ch
 /* What ini_parse_file returns: a line's number, or 0. A directory can be opened, and fails when it is read. */
 static int parse_config(const char *path, struct config *config)
 {
+    struct stat stat;
     FILE *file = fopen(path, "r");
-    if (!file)
+    if (!file || fstat(fileno(file), &stat) != 0)
         usage_error("--config: %s: %s", path, strerror(errno));
+    if (S_ISCHR(stat.st_mode) || S_ISBLK(stat.st_mode) || stat.st_size > LIMIT_CONFIG_BYTES)
+        usage_error("--config: %s: a device, or larger than %u bytes", path, LIMIT_CONFIG_BYTES);
     int line = ini_parse_file(file, on_setting, config);
     if (ferror(file))
         usage_error("--config: %s: %s", path, strerror(errno));

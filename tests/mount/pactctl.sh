@@ -234,6 +234,10 @@ check "stat --json" grep -q '"version":5' <(ctl --json stat /app/name)
 
 for ((i = 0; i < 1500; i++)); do echo "create /app/many$i"; done >"$WORK/txn"
 exits 2 "more than 1024 operations" ctl txn "$WORK/txn"
+exits 2 "larger than" ctl txn /dev/zero
+mkfifo "$WORK/fifo"
+timeout -k 10 1 "$PACT_BIN/pactctl" -s "$SERVERS" txn "$WORK/fifo"
+check "a signal ends one that waits for its input" test $? == 124
 head -1000 "$WORK/txn" | check "txn of 1,000" ctl txn -
 gives "rm -r" "" ctl rm -r /app
 gives "left" elsewhere ctl ls

@@ -81,6 +81,7 @@ check "the command line wins over the file" test ! -e "$WORK/configured"
 check "what only the file says holds" eventually grep -q ' debug ' <("$pactctl" -s "$SERVERS" ls && cat "$WORK/pactd.log")
 stop_pactd
 printf 'id = 1\ncolour = blue\n' >"$WORK/bad.conf"
+refuses 2 'a device' --config /dev/zero
 refuses 2 'bad.conf, line 2: .*colour' --config "$WORK/bad.conf"
 printf 'id = 1\n[colours]\nred = 1\nblue = 2\n' >"$WORK/bad.conf"
 refuses 2 'bad.conf, line 3: .*colours.red' --config "$WORK/bad.conf"
