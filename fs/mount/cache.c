@@ -178,18 +178,20 @@ static bool forget_touched(const struct cache *cache, const struct change *chang
     case CHANGE_CREATE:
     case CHANGE_DELETE:
     case CHANGE_RENAME:
-        all = forget_changed(cache, change->parent) & forget_changed(cache, change->to_parent);
+        all &= forget_changed(cache, change->parent);
+        all &= forget_changed(cache, change->to_parent);
         __attribute__((fallthrough));
     case CHANGE_DATA:
     case CHANGE_ATTR:
     case CHANGE_META:
-        return all & forget_changed(cache, change->id);
+        all &= forget_changed(cache, change->id);
+        break;
     case CHANGE_SESSION_OPEN:
     case CHANGE_SESSION_CLOSE:
     case CHANGE_LOCK:
         break;
     }
-    return true;
+    return all;
 }
 
 void cache_changing(struct cache *cache)

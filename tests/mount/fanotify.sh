@@ -46,6 +46,7 @@ if grep -qx 'inode, with names: OK' "$WORK/marks"; then
     announced
     chmod 600 "$A/w/f"
     mv "$A/w/f" "$A/w/g"
+    eventually grep -qx 'MOVED_TO g' "$WORK/heard" # the kernel makes one event of what is not read yet of a name
     rm "$A/w/g"
     hears "names that come, go and change elsewhere" "
         CREATE,ISDIR dir
