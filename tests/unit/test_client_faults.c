@@ -248,11 +248,21 @@ static void closing_without_a_replica(void **state)
 /* --- left behind --- */
 
 /* Log, a lot of it: 1 MiB with each write of one file. */
-static void fill_log(struct mount *mount, int mebibytes)
+/* Whether the log's first segment is still there. */
+static bool has_first_segment(const struct host *host)
+{
+    char first[128];
+    snprintf(first, sizeof first, "%s/log-0000000000000001", host->directory);
+    return access(first, F_OK) == 0;
+}
+
+/* Until a purge has taken the first segment, which waits for snapshots: those take their time. */
+static void fill_log(struct mount *mount, const struct host *host)
 {
     static char data[LIMIT_DATA_BYTES];
     const struct edit edit = {EDIT_PUT, 0, {data, sizeof data}};
-    for (int i = 0; i < mebibytes; i++) {
+    assert_true(has_first_segment(host));
+    while (has_first_segment(host)) {
         const struct request write = {.kind = OP_WRITE, .write = {at("d"), NO_VERSION_CHECK, &edit, 1}};
         struct result result;
         assert_int_equal(client_call(mount->client, &write, &result), ERR_OK);
@@ -291,7 +301,7 @@ static void a_mount_left_behind(void **state)
     mount_open(&writer, "inproc:elsewhere");
     assert_int_equal(mount_make(&writer, "new"), ERR_OK);
     assert_int_equal(mount_drop(&writer, "old"), ERR_OK);
-    fill_log(&writer, 3 * LOG_SEGMENT_BYTES / MIB); /* two snapshots lie behind the first segment */
+    fill_log(&writer, &fixture->host);
     mount_close(&writer);
     host_stop(&fixture->host);
     fixture->host.bind = fixture->bind;
