@@ -149,10 +149,9 @@ bool socket_connected(int socket)
 
 static bool read_route(struct nn_msghdr *header, struct route *route)
 {
+    /* There is one or none; where it has no room, zeros are left, from which the next would be the same one again. */
     const struct nn_cmsghdr *part = NN_CMSG_FIRSTHDR(header);
-    while (part != NULL && (part->cmsg_level != PROTO_SP || part->cmsg_type != SP_HDR))
-        part = NN_CMSG_NXTHDR(header, part);
-    if (part == NULL)
+    if (part == NULL || part->cmsg_level != PROTO_SP || part->cmsg_type != SP_HDR)
         return false;
     const uint8_t *data = NN_CMSG_DATA(part);
     memcpy(&route->len, data, sizeof route->len);

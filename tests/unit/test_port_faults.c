@@ -177,6 +177,17 @@ static void send_noise(uint16_t port, unsigned seed)
     close(fd);
 }
 
+/* A route over more devices than anyone has, and as many as nanomsg lets through. */
+static void send_long_route(uint16_t port)
+{
+    uint8_t message[8 + 8 + 32 + 8] = {0, 'S', 'P', 0, 0, 48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32 + 8};
+    message[8 + 8 + 32 - 4] = 0x80; /* it ends */
+    const int fd = connect_plainly(port);
+    assert_int_equal(write(fd, message, sizeof message), sizeof message);
+    shutdown(fd, SHUT_WR);
+    close(fd);
+}
+
 static void strangers_do_not_disturb(void **state)
 {
     (void)state;
@@ -187,6 +198,8 @@ static void strangers_do_not_disturb(void **state)
     loop_watch(&server, &client);
     UNTIL(client.ups == 1);
     for (unsigned i = 0; i < 300; i++) {
+        if (i % 100 == 0)
+            send_long_route(port_number(server.port));
         send_noise(port_number(server.port), i);
         const unsigned before = client.messages;
         loop_say(&client, "undisturbed");
