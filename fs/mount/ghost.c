@@ -72,7 +72,6 @@ static struct ghost_change ghost_of(const struct change *change, uint64_t zxid)
                                  .id = change->id,
                                  .parent = change->parent,
                                  .to_parent = change->to_parent,
-                                 .size = change->new_size,
                                  .name = change->name ? change->name : "",
                                  .to_name = change->to_name ? change->to_name : ""};
 }

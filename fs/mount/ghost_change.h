@@ -30,7 +30,6 @@ struct ghost_change {
     bool data;     /* CREATE: with content, which is announced too */
     bool own;      /* DATA: committed through this mount, whose kernel raises all but the MODIFY after it */
     bool nameless; /* DATA, ATTR: found by its inode; it has got another name through this mount */
-    uint64_t size; /* DATA, CREATE: bytes now */
     uint64_t zxid; /* of the entry that brought it; 0: none did */
     const char *name, *to_name;
 };

@@ -34,7 +34,6 @@ struct record {
     bool data, attr, touch;
     bool yields;  /* others need not wait for it to leave: that would close a circle */
     uint64_t was; /* the directory in which its place was taken meanwhile; 0: none */
-    uint64_t size;
 
     bool on_stack;
     enum need need;       /* why it is on the stack, above `below` */
@@ -210,8 +209,6 @@ static void note_place(struct ghost_diff *diff, const struct ghost_change *chang
         record->yields = false;
     }
     record->data |= change->kind == GHOST_CREATE && change->data;
-    if (change->kind == GHOST_CREATE)
-        record->size = change->size;
     settle(diff, record);
 }
 
@@ -225,8 +222,6 @@ static void note_content(struct ghost_diff *diff, const struct ghost_change *cha
     }
     record->attr |= change->kind == GHOST_ATTR;
     record->data |= change->kind != GHOST_ATTR;
-    if (change->kind == GHOST_DATA)
-        record->size = change->size;
 }
 
 void ghost_diff_note(struct ghost_diff *diff, const struct ghost_change *change)
@@ -512,8 +507,7 @@ static void give(struct ghost_diff *diff, struct record *record, struct ghost_ch
                                     .id = record->id,
                                     .parent = from->parent,
                                     .name = diff->spent[0]->name,
-                                    .data = record->data,
-                                    .size = record->size};
+                                    .data = record->data};
     if (change->kind == GHOST_CREATE)
         change->to_parent = record->was;
     if (change->kind == GHOST_RENAME) {

@@ -267,7 +267,6 @@ static bool coalesce(struct ghost_queue *queue, const struct ghost_change *chang
         return false;
     if (change->kind == GHOST_DATA) {
         job->job.change.data = true;
-        job->job.change.size = change->size;
         if (job->job.change.own && !change->own) {
             job->job.change.own = false;
             wake_lane(queue, job->places[0].lane); /* of this one somebody may wait */

@@ -238,7 +238,7 @@ static void do_content(struct model *m)
         return;
     struct ghost_change change = about(m, data ? GHOST_DATA : GHOST_ATTR, id);
     if (data)
-        change.size = ++m->now[id].version;
+        m->now[id].version++;
     else
         m->now[id].attributes++;
     change.own = data && draw(m, 2); /* it may rest, but nothing passes it */

@@ -153,14 +153,14 @@ static void test_directory_before_and_after_its_children(void **unused)
     expect_empty(queue);
 }
 
-/* A thousand writes to a file that waits are one event, with the last size; but none is moved before a create, and
- * one that is being announced does not swallow the next. */
+/* A thousand writes to a file that waits are one event; but none is moved before a create, and one that is being
+ * announced does not swallow the next. */
 static void test_coalescing(void **unused)
 {
     (void)unused;
     struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
     struct ghost_change data = named(GHOST_DATA, 10, 1, "f");
-    for (data.size = 1; data.size <= 1000; data.size++)
+    for (int i = 0; i < 1000; i++)
         ghost_queue_push(queue, &data);
     push(queue, GHOST_ATTR, 10, 1, "f");
     push(queue, GHOST_ATTR, 10, 1, "f");
@@ -168,12 +168,10 @@ static void test_coalescing(void **unused)
     ghost_queue_push(queue, &data);
     assert_int_equal(ghost_queue_info(queue).coalesced, 1000);
     struct ghost_job *job = expect(queue, GHOST_DATA, 10);
-    assert_int_equal(job->change.size, 1000);
     ghost_queue_done(queue, job);
     expect_done(queue, GHOST_ATTR, 10);
     expect_done(queue, GHOST_CREATE, 11);
     job = expect(queue, GHOST_DATA, 10);
-    assert_int_equal(job->change.size, 1001);
     ghost_queue_push(queue, &data);
     ghost_queue_done(queue, job);
     expect_done(queue, GHOST_DATA, 10);
@@ -186,12 +184,10 @@ static void test_data_goes_with_the_create(void **unused)
     (void)unused;
     struct ghost_queue *queue = ghost_queue_new(100, no_parent, NULL);
     struct ghost_change data = named(GHOST_DATA, 10, 1, "f");
-    data.size = 7;
     push(queue, GHOST_CREATE, 10, 1, "f");
     ghost_queue_push(queue, &data);
     struct ghost_job *job = expect(queue, GHOST_CREATE, 10);
     assert_true(job->change.data);
-    assert_int_equal(job->change.size, 7);
     ghost_queue_done(queue, job);
     expect_empty(queue);
 }
