@@ -24,7 +24,7 @@ struct file {
     bool overdue;           /* but did not come in time: OPEN and GETATTR wait no more */
     bool doomed;            /* unborn and abandoned, about to be removed: nobody may begin to write to it */
     struct data *last;      /* the newest version seen; owned */
-    struct handle *staged;  /* list of the handles with staged writes */
+    struct handle *staged;  /* list of the handles with staged writes, or such in flight */
     bool queued;            /* closing, and its commit is not submitted yet */
     struct file *queue_prev, *queue_next;
     UT_hash_handle hh;
@@ -33,6 +33,7 @@ struct file {
 /* A handle's place in its file's list. */
 struct staged {
     struct data *view;   /* the file as its writer sees it; owned */
+    bool in_flight;      /* the view is that of a commit that is not answered yet; nothing is staged */
     bool emptied;        /* the file was cut to nothing, and nothing was written since */
     struct data *over;   /* if emptied: what was committed then; owned */
     bool clears_set_id;  /* the commit takes the set-user-ID and set-group-ID bits away */
@@ -79,6 +80,10 @@ int files_resize_removed(struct files *files, fuse_ino_t ino, uint64_t size);
 
 /* Notes what a handle has staged by now. */
 void files_stage(struct files *files, struct handle *handle);
+/* The commit of what is noted begins: it is shown to those who saw it, though it is staged no more; until that is
+ * answered, or something else is staged. */
+void files_commit(struct files *files, struct handle *handle);
+void files_end_commit(struct files *files, struct handle *handle);
 /* Puts a handle among the writers, until it is closed. False: the file is doomed. */
 bool files_add_writer(struct files *files, struct handle *handle);
 /* The file's writer with the next fh after this one (a count for the caller); NULL: there is none. */
@@ -93,8 +98,8 @@ void files_set_left(struct files *files, struct handle *handle);
 /* Whether a file's attributes may change from here at any time: somebody has it open for writing. */
 bool files_in_flux(struct files *files, fuse_ino_t ino);
 /* A file as a thread sees it, where that is not what all see: with what its process has staged, or wrote through
- * another's descriptor; an unborn or removed file with what anybody has staged. looked->view is a count for the caller.
- * False: it sees what all see. */
+ * another's descriptor, until that is committed; an unborn or removed file with what anybody has. looked->view is a
+ * count for the caller. False: it sees what all see. */
 bool files_look(struct mount *mount, fuse_ino_t ino, pid_t tid, struct looked *looked);
 /* The fh of the next handle after `fh` through which a thread's process has staged something; 0: none. */
 uint64_t files_next_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, uint64_t fh);

@@ -12,7 +12,7 @@ static void clear(struct staged *staged)
     data_unref(staged->view);
     data_unref(staged->over);
     staged->view = staged->over = NULL;
-    staged->emptied = false;
+    staged->emptied = staged->in_flight = false;
 }
 
 static void list(struct handle *handle, bool listed)
@@ -41,6 +41,28 @@ void files_stage(struct files *files, struct handle *handle)
     staged->session = handle->session;
     staged->clears_set_id = handle->by_user && handle->written;
     list(handle, stage->open);
+    pthread_mutex_unlock(&files->lock);
+}
+
+/* What it emptied is not for others to take any more, nor to be hidden. */
+void files_commit(struct files *files, struct handle *handle)
+{
+    struct staged *staged = &handle->staged;
+    pthread_mutex_lock(&files->lock);
+    data_unref(staged->over);
+    staged->over = NULL;
+    staged->emptied = staged->keeps_mtime = false;
+    staged->in_flight = staged->listed;
+    pthread_mutex_unlock(&files->lock);
+}
+
+void files_end_commit(struct files *files, struct handle *handle)
+{
+    pthread_mutex_lock(&files->lock);
+    if (handle->staged.in_flight) {
+        clear(&handle->staged);
+        list(handle, false);
+    }
     pthread_mutex_unlock(&files->lock);
 }
 
@@ -172,7 +194,8 @@ uint64_t files_next_staged(struct mount *mount, fuse_ino_t ino, pid_t tid, uint6
     const struct file *file = file_find(files, ino);
     DL_FOREACH2((file ? file->staged : NULL), handle, staged.next)
     {
-        if (staged_by(handle, by) && handle->fh > fh && (!next || handle->fh < next))
+        bool open = !handle->staged.in_flight && staged_by(handle, by);
+        if (open && handle->fh > fh && (!next || handle->fh < next))
             next = handle->fh;
     }
     pthread_mutex_unlock(&files->lock);

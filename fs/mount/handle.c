@@ -461,6 +461,14 @@ int handle_truncate(struct handle *handle, uint64_t size)
     return code ? code : truncate_to(handle, size);
 }
 
+static void clear(struct handle *handle)
+{
+    atomic_fetch_sub(&handle->mount->staged_bytes, handle->stage.bytes);
+    stage_clear(&handle->stage);
+    handle->written = false;
+    handle->session = 0;
+}
+
 void handle_take(struct handle *handle)
 {
     if (handle->stage.open) {
@@ -469,21 +477,23 @@ void handle_take(struct handle *handle)
     }
     handle->in_flight++;
     handle->unborn = false;
-    handle_discard(handle);
+    clear(handle);
+    files_commit(handle->mount->files, handle);
 }
 
 void handle_settle(struct handle *handle)
 {
-    if (!handle->in_flight && has_data(handle))
+    if (handle->in_flight)
+        return;
+    if (handle->file)
+        files_end_commit(handle->mount->files, handle);
+    if (has_data(handle))
         move_on(handle, handle_current(handle));
 }
 
 void handle_discard(struct handle *handle)
 {
-    atomic_fetch_sub(&handle->mount->staged_bytes, handle->stage.bytes);
-    stage_clear(&handle->stage);
-    handle->written = false;
-    handle->session = 0;
+    clear(handle);
     files_stage(handle->mount->files, handle);
 }
 

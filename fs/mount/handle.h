@@ -101,7 +101,8 @@ int handle_truncate(struct handle *handle, uint64_t size);
 bool handle_lost(const struct handle *handle);
 /* Why `len` more bytes, for a size of `size`, can't be staged; ERR_OK if they can. */
 int handle_may_stage(struct handle *handle, const struct data *base, uint64_t size, uint64_t len);
-/* A commit begins: what was staged is in flight, and shown as `version` until handle_settle finds none in flight. */
+/* A commit begins: what was staged is in flight, and shown until handle_settle finds none in flight: by this handle as
+ * its `version`, by others as before. */
 void handle_take(struct handle *handle);
 void handle_settle(struct handle *handle);
 /* Gives up what is staged. */

@@ -266,6 +266,36 @@ for turn in range(3):
     assert time.monotonic() - begun > 0.4
     for fd in made[1:]:
         os.close(fd)' "$a/still" "$PACTD_PID"
+# in_flight HOW [OLD]: what a close or an fsync is committing goes on being shown, to other threads of the process, and of
+# a new file (there is no OLD) to all here.
+in_flight() {
+    python3 -c 'import os, signal, subprocess, sys, threading
+path, pid, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+os.write(fd, b"x" * 1000)
+os.kill(pid, signal.SIGSTOP)
+try:
+    thread = threading.Thread(target=os.close if how == "close" else os.fsync, args=(fd,))
+    thread.start()
+    while open("/proc/self/task/%d/wchan" % thread.native_id).read() != "request_wait_answer": pass
+    for i in range(300):
+        assert os.stat(path).st_size == 1000, os.stat(path).st_size
+        with open(path, "rb") as file:
+            assert len(file.read()) == 1000
+    if len(sys.argv) == 4:
+        size = subprocess.run(["stat", "-c", "%s", path], capture_output=True, text=True).stdout
+        assert size == "1000\n", size
+finally:
+    os.kill(pid, signal.SIGCONT)
+thread.join()
+assert os.stat(path).st_size == 1000' "$a/in-flight" "$PACTD_PID" "$@"
+}
+for how in close fsync; do
+    rm -f "$a/in-flight"
+    check "a new file does not go back to nothing while its $how is under way" in_flight $how
+    echo old >"$a/in-flight"
+    check "nor another to what it was" in_flight $how old
+done
 in_order() {
     local name names=("$b/still"/*) zxid last=0
     ((${#names[@]} == 24)) || return 1
