@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,23 +63,32 @@ static int own_keys(const char *directory, const char *name, struct link_keys *k
 }
 
 /* Other processes read it at any time: it is replaced whole. */
-static int write_address(const char *directory, uint16_t port, char *text, size_t text_len)
+static int write_line(const char *directory, const char *name, const char *line, char *text, size_t text_len)
 {
-    char path[PATH_MAX], fresh[PATH_MAX], line[32];
-    int code = join(path, sizeof path, directory, "address", text, text_len);
-    if (code == ERR_OK)
-        code = join(fresh, sizeof fresh, directory, "address.new", text, text_len);
+    char path[PATH_MAX], fresh[PATH_MAX + 4];
+    int code = join(path, sizeof path, directory, name, text, text_len);
     if (code != ERR_OK)
         return code;
-    int len = snprintf(line, sizeof line, "127.0.0.1:%u\n", port);
+    snprintf(fresh, sizeof fresh, "%s.new", path);
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         return fail(text, text_len, fresh);
+    ssize_t len = (ssize_t)strlen(line);
     bool written = write(fd, line, (size_t)len) == len && fsync(fd) == 0;
     close(fd);
     if (!written || rename(fresh, path) != 0)
         return fail(text, text_len, path);
     return ERR_OK;
+}
+
+/* The port stays there for the next start, the address for as long as somebody listens. */
+static int write_address(const char *directory, uint16_t port, char *text, size_t text_len)
+{
+    char line[32];
+    snprintf(line, sizeof line, "%u\n", port);
+    int code = write_line(directory, "port", line, text, text_len);
+    snprintf(line, sizeof line, "127.0.0.1:%u\n", port);
+    return code == ERR_OK ? write_line(directory, "address", line, text, text_len) : code;
 }
 
 static void remove_address(const char *directory)
@@ -111,6 +122,33 @@ int embedded_find(const char *directory, char *address, size_t address_len, stru
     memcpy(address, line, strlen(line) + 1);
     code = join(path, sizeof path, directory, "mount.key", text, text_len);
     return code == ERR_OK ? keys_read(path, keys, text, text_len) : code;
+}
+
+static bool is_free(uint16_t port)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int yes = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool bound = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
+                 bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return bound;
+}
+
+/* The one it had, which other mounts know, if it can be had again; else 0, for any. */
+static uint16_t former_port(const char *directory)
+{
+    char path[PATH_MAX], text[64];
+    unsigned port = 0;
+    if (join(path, sizeof path, directory, "port", text, sizeof text) != ERR_OK)
+        return 0;
+    FILE *file = fopen(path, "re");
+    bool read = file && fscanf(file, "%5u", &port) == 1 && port <= UINT16_MAX;
+    if (file)
+        fclose(file);
+    return read && is_free((uint16_t)port) ? (uint16_t)port : 0;
 }
 
 /* --- the thread --- */
@@ -186,7 +224,9 @@ static int open_replica(struct embedded *embedded, const char *name, char *text,
         code = refuse_pactd(embedded->directory, data, text, text_len);
     if (code != ERR_OK)
         return code;
-    const char *const addresses[] = {name, "127.0.0.1:0"};
+    char own[32];
+    snprintf(own, sizeof own, "127.0.0.1:%u", former_port(embedded->directory));
+    const char *const addresses[] = {name, own};
     const struct replica_member alone = {.id = 1, .address = "embedded", .peer_address = "embedded"};
     struct replica_options options = {.id = 1,
                                       .data = data,

@@ -1,7 +1,8 @@
 /* embedded.h - a replica inside the calling process, in a thread of its own: the one-machine default.
  *
- * It serves its own process over inproc, and others over TCP on a free loopback port with a key it makes itself:
- * DIR/address holds HOST:PORT, DIR/mount.key the key, so that `pactctl -s embedded:DIR` and further mounts find it. */
+ * It serves its own process over inproc, and others over TCP on a loopback port with a key it makes itself:
+ * DIR/address holds HOST:PORT, DIR/mount.key the key, so that `pactctl -s embedded:DIR` and further mounts find it. The
+ * port is a free one at first, and then the same as long as that can be had: mounts elsewhere find it again. */
 #ifndef PACT_EMBEDDED_H
 #define PACT_EMBEDDED_H
 

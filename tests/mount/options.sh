@@ -113,10 +113,23 @@ check "a data directory in use" refuses_busy
 echo "#   $(grep -v ' info ' "$WORK/err")"
 check "another mount finds it" "$pactfs" -o "key=$DATA/mount.key" "$(<"$DATA/address")" "$WORK/second"
 check "and sees the same" test -d "$WORK/second/kept"
-umount "$WORK/second"
 stop_mount "$mnt"
 start_embedded "$mnt"
 check "it keeps what it had" test -d "$mnt/kept"
+check "and its port: the other mount finds it again" eventually mkdir "$WORK/second/again"
+umount "$WORK/second"
+stop_mount "$mnt"
+port=$(<"$DATA/port")
+python3 -c 'import socket, sys, time
+taken = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("taken", flush=True)
+time.sleep(600)' "$port" >"$WORK/taken" &
+taken=$!
+eventually grep -q taken "$WORK/taken" || fail "the port is not free"
+start_embedded "$mnt"
+check "if that is taken, another" test "$(<"$DATA/address")" != "127.0.0.1:$port" -a -d "$mnt/again"
+kill $taken
+wait $taken 2>/dev/null
 stop_mount "$mnt"
 
 echo "# without root"

@@ -293,11 +293,14 @@ stop_pactd
 DATA=$WORK/embedded
 start_embedded "$a"
 mkdir "$a/embedded"
+mount_at "$b" "$(<"$DATA/address")" -o "key=$DATA/mount.key"
 for ((i = 0; i < 3; i++)); do
     kill_worker
     mkdir "$a/embedded/$i" || fail "embedded: a call of our own fails"
+    mkdir "$b/embedded/$i-too" || fail "embedded: a call on the other mount fails"
 done
-check "an embedded replica comes back with the worker" test "$(find "$a/embedded" -mindepth 1 | wc -l)" == 3
+check "an embedded replica comes back with the worker" test "$(find "$a/embedded" -mindepth 1 | wc -l)" == 6
+stop_mount "$b"
 kill -STOP "$(mount_pid "$a")" # no other is started before we say so
 kill_worker
 mv "$DATA" "$DATA.away"
