@@ -18,6 +18,7 @@
  *                                                        there is a former session, with that
  *  ATTACHING ATTACHED, the former session   → RELEASING  DETACH (learner_former.c)
  *  RELEASING DETACHED, and its tree loaded  → DOWN       drop the link, at once again: now for a session of our own
+ *  ATTACHING, RELEASING  tick, no answer    → DOWN       drop the link, try elsewhere
  *  ATTACHING ATTACHED, acceptable           → ATTACHED   heartbeat; all from the first unanswered number on, then what
  *                                                        waits without a number; syncs not yet answered
  *  ATTACHING ATTACHED, of another history   → DOWN       drop the link, try elsewhere
@@ -27,7 +28,7 @@
  *  ATTACHED  ENTRIES, SNAPSHOT_*            ATTACHED     the runtime applies or loads; results complete requests
  *  any       down                           → DOWN       nothing: all that is unanswered waits for the next ATTACHED
  *  any       tick, 7/8 of the timeout over  → DOWN       expire: numbered requests OUTCOME_UNKNOWN, others
- *                                                        SESSION_EXPIRED; the next ATTACH makes a new session
+ *                                                        SESSION_EXPIRED; it is the former session now
  *  any       entry that closes the session  → DOWN       expire
  *  any       close                          same         DETACH once attached; CLOSED at DETACHED, or when the session
  *                                                        is gone, or nobody answers in time
@@ -244,6 +245,7 @@ static enum learner_verdict on_attached_message(struct learner *learner, const s
 static enum learner_verdict on_releasing_message(struct learner *learner, const struct message *message,
                                                  struct learner_output *output)
 {
+    learner->attach_ms = learner->now_ms;
     switch (message->kind) {
     case MESSAGE_DETACHED:
         learner_former_detached(learner, output);

@@ -1,5 +1,6 @@
-/* The session that a killed process left behind: it is resumed only to be closed, so that what was held under it is
- * free at once and not after its timeout. Only then one of our own is made.
+/* The session that a killed process left behind, or that was given up in time: it is resumed only to be closed, so that
+ * what was held under it is free at once and not after its timeout, which each new leader begins anew. Only then one of
+ * our own is made.
  *
  * The tree that the replica sends meanwhile is kept: the next ATTACH goes on from there. */
 #include "fs/client/learner_internal.h"
@@ -29,6 +30,7 @@ void learner_former_attached(struct learner *learner, const struct message_attac
         return;
     }
     learner->phase = RELEASING;
+    learner->attach_ms = learner->now_ms;
     memcpy(learner->cluster, attached->cluster, CLUSTER_ID_BYTES);
     learner->former_copies = attached->snapshot;
     learner_add_send(output, MESSAGE_DETACH);

@@ -28,7 +28,7 @@ struct learner {
     enum client_state state; /* as told */
     bool closing, ready, loading;
     uint64_t now_ms;
-    uint64_t attach_ms; /* when ATTACH was sent */
+    uint64_t attach_ms; /* when ATTACH was sent; RELEASING: when anything was heard last */
     uint64_t close_ms;  /* closing: the latest end */
 
     uint64_t session; /* 0: none */
@@ -75,7 +75,7 @@ void estate_answered(const struct learner *learner, uint64_t number, const struc
 void estate_inherit(struct learner *learner);       /* in a new learner: goes on where the one before was */
 bool estate_settled(const struct learner *learner); /* all that was inherited has been answered */
 
-/* learner_former.c: the session that a killed process left behind */
+/* learner_former.c: the session that is to be closed first */
 void learner_former_ask(const struct learner *learner, struct message_attach *attach);
 void learner_former_attached(struct learner *learner, const struct message_attached *attached,
                              struct learner_output *output);

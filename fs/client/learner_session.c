@@ -98,6 +98,13 @@ static void give_up(struct learner *learner, struct learner_output *output)
     learner_fail_syncs(learner, UINT64_MAX, ERR_NO_QUORUM, output);
 }
 
+/* A replica that cannot reach the others may say nothing; one that is to send its tree may have many to serve first. */
+static uint64_t answer_due_ms(const struct learner *learner)
+{
+    bool waits = learner->phase == ATTACHING || (learner->phase == RELEASING && !learner->former_copies);
+    return waits ? learner->attach_ms + LEARNER_ATTACH_MS : UINT64_MAX;
+}
+
 void learner_tick(struct learner *learner, uint64_t now_ms, struct learner_output *output)
 {
     learner_pass_time(learner, now_ms);
@@ -107,12 +114,14 @@ void learner_tick(struct learner *learner, uint64_t now_ms, struct learner_outpu
     learner_fail_syncs(learner, learner->now_ms, ERR_OUTCOME_UNKNOWN, output);
     if (learner_no_leader(learner))
         give_up(learner, output);
-    if (learner->now_ms >= learner_expiry_ms(learner))
+    if (learner->now_ms >= learner_expiry_ms(learner)) {
+        learner_identity(learner, &learner->former); /* to the replicas it may live on for long */
         learner_expire(learner, output);
+    }
     if (learner->closing && learner->phase != CLOSED &&
         (learner->now_ms >= learner->close_ms || learner_no_leader(learner)))
         learner_finish(learner, output);
-    if (learner->phase == ATTACHING && learner->now_ms >= learner->attach_ms + LEARNER_ATTACH_MS)
+    if (learner->now_ms >= answer_due_ms(learner))
         learner_drop_link(learner, ERR_UNREACHABLE, 0, output);
     if (learner->phase == ATTACHED && learner->now_ms >= learner->heartbeat_ms + heartbeat_every_ms(learner))
         learner_send_heartbeat(learner, output);
@@ -137,8 +146,7 @@ uint64_t learner_deadline(const struct learner *learner)
         deadline_ms = earlier(deadline_ms, learner->now_ms + LEARNER_WATCH_MS);
     if (learner->closing)
         deadline_ms = earlier(deadline_ms, learner->close_ms);
-    if (learner->phase == ATTACHING)
-        deadline_ms = earlier(deadline_ms, learner->attach_ms + LEARNER_ATTACH_MS);
+    deadline_ms = earlier(deadline_ms, answer_due_ms(learner));
     if (learner->phase == ATTACHED)
         deadline_ms = earlier(deadline_ms, learner->heartbeat_ms + heartbeat_every_ms(learner));
     return deadline_ms;

@@ -45,10 +45,11 @@ check "while what it held is there for all others" test -d "$b/owned"
 before=$(events)
 for i in 1 2 3; do kill -CONT "${REPLICA_PIDS[$i]}"; done
 check "a new session begins" eventually eval 'is "$a" state connected && ! is "$a" session "$session"'
+check "the old one has ended by then, with what it held" test ! -e "$a/owned"
 check "an event" eventually eval '(($(events) > before))'
 check "a bystander goes on in it" eventually eval '[[ $(tail -n 1 "$WORK/bystander") == OK ]]'
 check "a holder never does" test "$(tail -n 1 "$WORK/holder")" == ESTALE
-check "what it held goes with the old session" eventually test ! -e "$b/owned"
+check "elsewhere, too" eventually test ! -e "$b/owned"
 for pid in $holder $bystander $watcher; do kill_hard "$pid"; done
 check "nobody is fenced when they have ended" eventually is "$a" fenced 0
 

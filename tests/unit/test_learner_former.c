@@ -78,6 +78,28 @@ static void the_former_session_is_closed_first(void **unused)
     rig_free(&rig);
 }
 
+/* Given up in time, to the replicas it may live on. */
+static void so_is_one_that_was_given_up(void **unused)
+{
+    (void)unused;
+    struct rig rig = rig_attached();
+    uint8_t nonce = rig.random;
+    rig_pass(&rig, TIMEOUT_MS);
+    while (rig_state_of(&rig) != CLIENT_EXPIRED)
+        rig_pass(&rig, TIMEOUT_MS / 8);
+    while (rig_next(&rig) != NULL)
+        continue;
+    const struct message_attach *attach = &rig_up(&rig)->attach;
+    assert_int_equal(attach->session, SESSION);
+    assert_int_equal(attach->nonce[0], nonce);
+    rig_hear(&rig, rig_good_answer(&rig));
+    expect_send(&rig, MESSAGE_DETACH);
+    rig_hear(&rig, (struct message){.kind = MESSAGE_DETACHED});
+    expect_drop(&rig, ERR_SESSION_EXPIRED);
+    expect_own(&rig);
+    rig_free(&rig);
+}
+
 /* The tree that comes with it is kept: whichever ends first, the closing or the copying. */
 static void the_tree_is_copied_once(void **unused)
 {
@@ -115,6 +137,11 @@ static void it_is_asked_until_it_is_known_to_be_closed(void **unused)
     expect_former(&rig);
     refuse(&rig, ERR_NO_QUORUM);
     expect_drop(&rig, ERR_NO_QUORUM);
+    expect_former(&rig);
+    rig_hear(&rig, former_answer(&rig, false));
+    expect_send(&rig, MESSAGE_DETACH);
+    rig_pass(&rig, LEARNER_ATTACH_MS);
+    expect_drop(&rig, ERR_UNREACHABLE);
     expect_former(&rig);
     rig_hear(&rig, former_answer(&rig, false));
     expect_send(&rig, MESSAGE_DETACH);
@@ -229,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_former_session_is_closed_first),
+        cmocka_unit_test(so_is_one_that_was_given_up),
         cmocka_unit_test(the_tree_is_copied_once),
         cmocka_unit_test(it_is_asked_until_it_is_known_to_be_closed),
         cmocka_unit_test(one_that_is_not_ours_is_let_be),

@@ -32,6 +32,9 @@ static void expiry_counts_from_the_sending(void **unused)
     assert_true(answer.count == 1 && answer.code == ERR_OUTCOME_UNKNOWN);
     assert_true(unsent.count == 1 && unsent.code == ERR_SESSION_EXPIRED);
     assert_int_equal(rig_submit(&rig, "c", &answer), ERR_SESSION_EXPIRED);
+    assert_int_equal(rig_up(&rig)->attach.session, SESSION); /* to be closed: test_learner_former.c */
+    rig_hear(&rig, (struct message){.kind = MESSAGE_REFUSED, .refused = {.code = ERR_SESSION_EXPIRED}});
+    expect_drop(&rig, ERR_SESSION_EXPIRED);
     const struct message_attach *attach = &rig_up(&rig)->attach;
     assert_true(attach->session == 0 && attach->nonce[0] == 2);
     struct message again = rig_good_answer(&rig);
