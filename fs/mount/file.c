@@ -122,6 +122,15 @@ struct handle *files_heir(struct files *files, const struct handle *handle, uint
     return heir;
 }
 
+bool files_is_doomed(struct files *files, fuse_ino_t ino)
+{
+    pthread_mutex_lock(&files->lock);
+    const struct file *file = file_find(files, ino);
+    bool doomed = file && file->doomed;
+    pthread_mutex_unlock(&files->lock);
+    return doomed;
+}
+
 void files_end_doom(struct files *files, struct file *file)
 {
     pthread_mutex_lock(&files->lock);

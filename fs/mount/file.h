@@ -90,6 +90,8 @@ bool files_add_writer(struct files *files, struct handle *handle);
 struct handle *files_next_writer(struct files *files, fuse_ino_t ino, uint64_t fh);
 /* The same among the other writers of a handle's file. NULL: the file is doomed from now on, and closing. */
 struct handle *files_heir(struct files *files, const struct handle *handle, uint64_t fh);
+/* Whether a file is doomed: who looks for its name is to make another, after the removal that is under way. */
+bool files_is_doomed(struct files *files, fuse_ino_t ino);
 /* The removal of a doomed file has ended, or failed. */
 void files_end_doom(struct files *files, struct file *file);
 /* How many more times its opener has its file open for writing; and that it has closed this one. */

@@ -69,8 +69,11 @@ int mount_data(struct mount *mount, uint64_t id, struct node_stat *stat, struct 
 
 bool mount_visible(struct mount *mount, const struct node_stat *stat)
 {
-    return !stat->unborn_of || stat->unborn_of == atomic_load(&mount->own_session) ||
-           files_is_open(mount->files, stat->id);
+    if (!stat->unborn_of)
+        return true;
+    if (files_is_doomed(mount->files, stat->id))
+        return false;
+    return stat->unborn_of == atomic_load(&mount->own_session) || files_is_open(mount->files, stat->id);
 }
 
 void mount_drop_pages(struct mount *mount, uint64_t id)

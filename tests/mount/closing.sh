@@ -170,6 +170,25 @@ for ((i = 0; i < 30; i++)); do
     [[ -s $a/again-$i ]] || lost=$((lost + 1))
 done
 check "written again at once, after it was too big" test $lost == 0
+check "also if its removal takes time" python3 -c 'import os, signal, sys, threading
+pid = int(sys.argv[2])
+def fails(call, *args):
+    try:
+        call(*args)
+    except OSError:
+        return
+    raise SystemExit("it is not refused")
+for turn in range(5):
+    path = "%s-%d" % (sys.argv[1], turn)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    os.write(fd, bytes(1048576))
+    fails(os.write, fd, b"x")
+    os.kill(pid, signal.SIGSTOP)
+    threading.Timer(0.5, os.kill, (pid, signal.SIGCONT)).start()
+    fails(os.close, fd)
+    with open(path, "w") as file:
+        file.write("hi")
+    assert open(path).read() == "hi"' "$a/slowly" "$PACTD_PID"
 lost=0
 for ((i = 0; i < 30; i++)); do
     # shellcheck disable=SC2016  # for the shell that it runs
