@@ -22,6 +22,9 @@ exits() {
     check "  and says: $line" grep -qF -- "$line" "$WORK/out"
 }
 
+json_paths() { "$@" | sed -E 's/^.*"path":"([^"]*)".*/\1/'; }
+last_words() { "$@" | sed 's/.* //'; }
+
 # --- creating, reading, writing ---
 
 gives "create a directory" /app ctl create /app
@@ -229,6 +232,39 @@ printf 'create /from-elsewhere x\r\n' >"$WORK/crlf"
 from_elsewhere() { ctl txn "$WORK/crlf" >/dev/null && ctl get /from-elsewhere | grep -qx x && ctl rm /from-elsewhere; }
 check "a file of lines that end in CR LF" from_elsewhere
 check "stat --json" grep -q '"version":5' <(ctl --json stat /app/name)
+
+# --- a path longer than a request may name: a mount gets there step by step ---
+
+start_mount "$WORK/mnt"
+name=$(printf 'd%.0s' {1..255})
+path=$(for ((i = 0; i < 40; i++)); do printf /%s "$name"; done)
+"$PACT_BIN/pactctl" -s "$SERVERS" watch -r >"$WORK/events" 2>"$WORK/watching" &
+watch=$!
+eventually grep -q 'watching /' "$WORK/watching"
+(
+    cd "$WORK/mnt" || exit
+    for ((i = 0; i < 40; i++)); do mkdir "$name" && cd -P "$name" || exit; done
+    touch end
+    exec 9<end && flock 9 && touch "$WORK/locked" && eventually test -e "$WORK/seen"
+) &
+deep=$!
+check "40 directories of 255 bytes" eventually test -e "$WORK/locked"
+# ends_in NAME EXPECTED COMMAND...: the last line of what it prints, too long to be shown
+ends_in() { check "$1" cmp <("${@:3}" | tail -1) - <<<"$2"; }
+ends_in "ls -R prints the whole path" "$path/end" ctl ls -R "/$name"
+ends_in "as JSON" "$path/end" json_paths ctl --json ls -R "/$name"
+ends_in "locks, too" "$path/end" last_words ctl locks
+ends_in "as JSON, too" "$path/end" json_paths ctl --json locks
+check "watch -r" eventually grep -qxF "created $path/end" "$WORK/events"
+touch "$WORK/seen"
+wait "$deep"
+mv "$WORK/mnt/$name/$name" "$WORK/mnt/moved"
+check "  a rename" eventually grep -qxF "renamed /$name/$name -> /moved" "$WORK/events"
+kill "$watch"
+wait "$watch"
+stop_mount "$WORK/mnt"
+check "rm -r of it" ctl rm -r /moved
+check "and of its beginning" ctl rm -r "/$name"
 
 # --- many ---
 
