@@ -79,9 +79,10 @@ const struct node *find_or_fail(const struct state *state, const char *path);
 
 /* --- json.c --- */
 
-/* A JSON string of any bytes: those that are no UTF-8 as \xNN. */
+/* A JSON string of any bytes, UTF-8 or not: it is for json_print alone. */
 json_t *json_text(const void *at, size_t len);
-/* Prints the object on one line, flushes, releases it. */
+/* Prints the object on one line, flushes, releases it. Beside each key whose string, or array of strings, is not all
+ * UTF-8 it adds KEY_base64 with the true bytes. */
 void json_print(json_t *object);
 
 /* --- the commands: words[0] is the command's name; each returns an exit code --- */

@@ -228,6 +228,14 @@ check "keygen --json" grep -qF "\"mount_key\":\"$WORK/json-keys/mount.key\"" <(c
 check "a name cannot break a line" grep -qxF '/two words\012and a line' <(ctl ls -R /)
 ctl rm '/two words
 and a line'
+ctl create $'/app/\xe9' $'\xff\\xff' >/dev/null
+gives "bytes that are no UTF-8: beside the text, base64" '{"data":"\\xff\\xff","data_base64":"/1x4ZmY=","size":5}' \
+    ctl --json get $'/app/\xe9'
+gives "  of a path, too" '{"path":"/app/\\xe9","path_base64":"L2FwcC/p"' grep -oE '^.*base64":[^,]*' \
+    <(ctl --json ls /app)
+ctl set $'/app/\xe9' $'\u00e9\\xff'
+gives "  of UTF-8 none" $'{"data":"\u00e9\\\\xff","size":6}' ctl --json get $'/app/\xe9'
+check "  rm --json" grep -qF '"path_base64":"L2FwcC/p"' <(ctl --json rm $'/app/\xe9')
 printf 'create /from-elsewhere x\r\n' >"$WORK/crlf"
 from_elsewhere() { ctl txn "$WORK/crlf" >/dev/null && ctl get /from-elsewhere | grep -qx x && ctl rm /from-elsewhere; }
 check "a file of lines that end in CR LF" from_elsewhere
