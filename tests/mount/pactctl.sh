@@ -40,6 +40,13 @@ gives "set" "" ctl set --if-version 0 /app/name 'two words'
 gives "what set wrote" 'two words' ctl get /app/name
 gives "set from standard input" "" bash -c 'printf "a\0b" | "$@"' - "$PACT_BIN/pactctl" -s "$SERVERS" set /app/name -
 check "every byte comes back" cmp <(ctl get /app/name) <(printf 'a\0b')
+gives "create from standard input" /app/piped bash -c 'printf "a\0b\n" | "$@"' - "$PACT_BIN/pactctl" -s "$SERVERS" \
+    create /app/piped -
+check "every byte of it" cmp <(ctl get /app/piped) <(printf 'a\0b\n')
+check "its end" ctl rm /app/piped
+gives "nothing from standard input is a file" /app/piped ctl create /app/piped - </dev/null
+check "an empty one" grep -qx 'kind  *file' <(ctl stat /app/piped)
+check "its end, too" ctl rm /app/piped
 gives "an empty value" "" ctl set /app/name ''
 gives "ls" $'job-0000000000\njob-0000000001\nname' ctl ls /app
 gives "ls -R" $'/app\n/app/job-0000000000\n/app/job-0000000001\n/app/name' ctl ls -R
@@ -96,6 +103,8 @@ exits 1 "nowhere" "$PACT_BIN/pactctl" -s embedded:"$WORK/nowhere" ls
 head -c 1048577 /dev/zero >"$WORK/large"
 check "a value over 1 MiB" not ctl set /app/name - <"$WORK/large"
 gives "changed nothing" "" ctl get /app/name
+check "of create, too" not ctl create /app/large - <"$WORK/large"
+exits 1 "/app/large: no such znode" ctl get /app/large
 
 # --- transactions ---
 
