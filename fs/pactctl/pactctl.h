@@ -48,6 +48,8 @@ int check_path(const char *path);
 /* The words of a create, set, rm or check (words[0] is the command). EXIT_DONE, or EXIT_USAGE after a message.
  * `edits` has room for 2. A value of "-" is given back as it is. */
 int parse_request(int count, char **words, struct request *request, struct edit *edits);
+/* Of a path's last name. */
+uint32_t last_name_bytes(struct where at);
 bool parse_number(const char *text, int64_t *number); /* 0 … INT64_MAX */
 
 /* --- words.c --- */
@@ -70,6 +72,8 @@ void path_prepend(struct path *path, const char *name);
 char *path_take(struct path *path);
 /* Of a znode, from the root; the caller frees it. */
 char *path_of(const struct state *state, const struct node *node);
+/* What a create made: the path asked for, with the name that came of it; the caller frees it. */
+char *created_path(struct where at, const char *name);
 /* A text of any length through one of the functions of fs/client/escape.h. */
 void print_escaped(const char *text, void (*escape)(const char *text, char *to, size_t cap));
 /* A line, and " -> " with another path unless that is NULL: what would break a line or steer a terminal as \ooo. */

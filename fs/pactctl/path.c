@@ -46,6 +46,14 @@ char *path_of(const struct state *state, const struct node *node)
     return path_take(&path);
 }
 
+char *created_path(struct where at, const char *name)
+{
+    char *path;
+    if (asprintf(&path, "/%.*s%s", (int)(at.path.len - last_name_bytes(at)), (const char *)at.path.at, name) < 0)
+        abort();
+    return path;
+}
+
 void print_escaped(const char *text, void (*escape)(const char *text, char *to, size_t cap))
 {
     size_t cap = ESCAPED * strlen(text) + ESCAPED + 1;

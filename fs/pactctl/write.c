@@ -60,18 +60,14 @@ int command_set(struct tool *tool, int count, char **words)
 
 static void print_created(const struct tool *tool, struct where at, const struct result *result)
 {
-    const char *path = at.path.at;
-    size_t parent = at.path.len;
-    char full[LIMIT_PATH_BYTES + LIMIT_NAME_BYTES + 3];
-    while (parent > 0 && path[parent - 1] != '/')
-        parent--;
-    snprintf(full, sizeof full, "/%.*s%s", (int)parent, path, result->name);
+    char *path = created_path(at, result->name);
     if (tool->json)
-        json_print(json_pack("{s:o,s:I,s:I}", "path", json_text(full, strlen(full)), "id", (json_int_t)result->id,
+        json_print(json_pack("{s:o,s:I,s:I}", "path", json_text(path, strlen(path)), "id", (json_int_t)result->id,
                              "zxid", (json_int_t)result->zxid));
     else
-        puts(full);
+        puts(path);
     fflush(stdout);
+    free(path);
 }
 
 /* An ephemeral znode lives as long as its session, which is this process; but it may be lost before. */

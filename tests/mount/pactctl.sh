@@ -117,6 +117,20 @@ exits 1 "line 2: the version is not the expected one; nothing was done" ctl txn 
 printf 'create /app/u x\nrm /nope\n' >"$WORK/txn"
 exits 1 "line 2: no such znode; nothing was done" ctl txn "$WORK/txn"
 exits 1 "/app/u: no such znode" ctl get /app/u
+# numbered [--json]: a transaction that makes numbered names, one of which it removes again
+numbered() {
+    printf '%s\n' 'create -s /app/n- a' 'create /app/plain' 'set /app/plain b' 'create -s /app/plain/' \
+        'create -s "/app/plain/two\ words-"' 'rm /app/plain/0000000000' | ctl "$@" txn - && ctl rm -r /app/plain
+}
+gives "the names of create -s" $'/app/n-0000000003\n/app/plain/0000000000\n/app/plain/two words-0000000001' \
+    sed 1d <(numbered)
+gives "as JSON, of each create" \
+    '["/app/n-0000000004","/app/plain","/app/plain/0000000000","/app/plain/two words-0000000001"]' \
+    sed -nE 's/^\{"operations":6,"zxid":[0-9]+,"created":(.*)\}$/\1/p' <(numbered --json)
+gives "  none" '[]' sed -E 's/.*"created":(.*)\}$/\1/' <(ctl --json txn - <<<'rm /app/n-0000000003')
+printf '%b\n' 'create "/app/\0351"' 'rm /app/n-0000000004' 'rm "/app/\0351"' >"$WORK/txn"
+gives "  and base64" '["/app/\\xe9"],"created_base64":["L2FwcC/p"]' \
+    sed -E 's/.*"created":(.*)\}$/\1/' <(ctl --json txn "$WORK/txn")
 printf 'create "/app/v\n' >"$WORK/txn"
 exits 2 "line 1: an open quote" ctl txn "$WORK/txn"
 # exits_txn STATUS LINE TEXT: a transaction of this text
