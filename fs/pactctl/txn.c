@@ -157,11 +157,9 @@ static int commit(struct tool *tool, struct txn *txn)
     struct request multi = {.kind = OP_MULTI, .multi = {txn->ops, txn->count}};
     const struct client_events events = {.arg = txn, .changes = on_changes, .state = on_state};
     int code = tool_open(tool, false, &events);
-    if (code == EXIT_DONE)
-        client_call(tool->client, &multi, &result);
-    tool_close(tool); /* ends the callbacks before what they use goes */
     if (code != EXIT_DONE)
         return code;
+    client_call(tool->client, &multi, &result);
     if (result.code != ERR_OK && result.failed < txn->count)
         return fail("line %zu: %s; nothing was done", txn->line_numbers[result.failed], error_text(result.code));
     if (result.code != ERR_OK)
@@ -195,6 +193,7 @@ int command_txn(struct tool *tool, int count, char **words)
         code = usage("%s has no operation", words[1]);
     if (code == EXIT_DONE)
         code = commit(tool, txn);
+    tool_close(tool); /* ends the callbacks before what they use goes */
     txn_free(txn);
     if (!standard_input)
         fclose(file);
