@@ -1,25 +1,25 @@
 /* locks: who holds and who waits, in the whole tree. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fs/client/lock_words.h"
 #include "fs/pactctl/pactctl.h"
 
-/* `path`: "", if the file was removed. */
+/* `path`: NULL, if the file was removed. */
 static void print_text(const struct lock_info *lock, const struct lock_words *words, const char *path)
 {
-    char word[ESCAPED * LIMIT_PATH_BYTES + 1];
-    escape_word(*path ? path : "(removed)", word, sizeof word);
-    printf("%-5s %-9s %-5s %-16s %8u %-24s %-12s 0x%-16llx %-16s %s\n", words->kind, words->mode, words->state,
-           words->host, lock->pid, words->since, words->range, (unsigned long long)lock->granted_zxid, words->command,
-           word);
+    printf("%-5s %-9s %-5s %-16s %8u %-24s %-12s 0x%-16llx %-16s ", words->kind, words->mode, words->state, words->host,
+           lock->pid, words->since, words->range, (unsigned long long)lock->granted_zxid, words->command);
+    print_escaped(path != NULL ? path : "(removed)", escape_word);
+    putchar('\n');
 }
 
 static void print_json(const struct state *state, const struct lock_info *lock, const char *kind, const char *path_text)
 {
     struct session_info session = {0};
     state_session(state, lock->session, &session);
-    json_t *path = *path_text ? json_text(path_text, strlen(path_text)) : json_null();
+    json_t *path = path_text != NULL ? json_text(path_text, strlen(path_text)) : json_null();
     json_t *end = lock->end >= INT64_MAX ? json_null() : json_integer((json_int_t)lock->end);
     json_print(json_pack("{s:o,s:I,s:s,s:b,s:b, s:I,s:o,s:I,s:o, s:I,s:I,s:o,s:I}", "path", path, "id",
                          (json_int_t)lock->id, "kind", kind, "exclusive", (int)lock->exclusive, "waits",
@@ -42,7 +42,6 @@ static void print_lock(const struct tool *tool, const struct state *state, const
 
 int command_locks(struct tool *tool, int count, char **words)
 {
-    char path[LIMIT_PATH_BYTES + 1];
     struct lock_info lock;
     uint64_t id = 0;
     if (count != 1)
@@ -56,11 +55,10 @@ int command_locks(struct tool *tool, int count, char **words)
     const struct state *state = client_lock(tool->client);
     while (state_next_locked(state, &id)) {
         const struct node *node = state_node(state, id);
-        path[0] = '\0';
-        if (node != NULL)
-            path_of(state, node, path);
+        char *path = node != NULL ? path_of(state, node) : NULL;
         for (struct lock_walk walk = {.id = id}; state_lock_next(state, &walk, &lock);)
             print_lock(tool, state, &lock, path);
+        free(path);
     }
     client_unlock(tool->client);
     return EXIT_DONE;

@@ -22,8 +22,8 @@ static const struct command commands[] = {
     {"get", command_get, "PATH", "print a znode's data"},
     {"set", command_set, "[--if-version N] PATH VALUE", "replace data (VALUE -: from standard input)"},
     {"create", command_create, "[-d] [-s] [-e | -t TTL | -c] PATH [VALUE]",
-     "a file with VALUE, or without one a directory (-d: a directory with data); -s sequential, -e ephemeral (stays "
-     "until interrupted), -t 30s TTL, -c container"},
+     "a file with VALUE (-: from standard input), or without one a directory (-d: a directory with data); -s "
+     "sequential, -e ephemeral (stays until interrupted), -t 30s TTL, -c container"},
     {"rm", command_rm, "[-r | --if-version N] PATH", "delete (with all below: -r)"},
     {"txn", command_txn, "FILE", "create, set, rm and check lines of FILE (-: standard input), all or nothing"},
     {"watch", command_watch, "[-r] [PATH]",

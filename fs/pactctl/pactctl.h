@@ -48,6 +48,8 @@ int check_path(const char *path);
 /* The words of a create, set, rm or check (words[0] is the command). EXIT_DONE, or EXIT_USAGE after a message.
  * `edits` has room for 2. A value of "-" is given back as it is. */
 int parse_request(int count, char **words, struct request *request, struct edit *edits);
+/* Of a path's last name. */
+uint32_t last_name_bytes(struct where at);
 bool parse_number(const char *text, int64_t *number); /* 0 … INT64_MAX */
 
 /* --- words.c --- */
@@ -59,15 +61,32 @@ int words_split(char *line, char **words);
 
 /* --- path.c: paths of znodes --- */
 
-/* A path from the root into `to` (LIMIT_PATH_BYTES + 1); a longer one loses its beginning to "…". */
-void path_of(const struct state *state, const struct node *node, char *to);
+/* A path that is found from its last name up. It can be longer than the LIMIT_PATH_BYTES that a request may name:
+ * LIMIT_DEPTH names of LIMIT_NAME_BYTES. Begins as {0}. */
+struct path {
+    char *room; /* it stands at the end, from `start` on */
+    size_t start, capacity;
+};
+void path_prepend(struct path *path, const char *name);
+/* The text, "/" if it has no name; the caller frees it. The path is gone. */
+char *path_take(struct path *path);
+/* Of a znode, from the root; the caller frees it. */
+char *path_of(const struct state *state, const struct node *node);
+/* What a create made: the path asked for, with the name that came of it; the caller frees it. */
+char *created_path(struct where at, const char *name);
+/* A text of any length through one of the functions of fs/client/escape.h. */
+void print_escaped(const char *text, void (*escape)(const char *text, char *to, size_t cap));
 /* A line, and " -> " with another path unless that is NULL: what would break a line or steer a terminal as \ooo. */
 void print_path(const char *path, const char *to);
 /* The znode or NULL after a message. */
 const struct node *find_or_fail(const struct state *state, const char *path);
-/* A JSON string of any bytes: those that are no UTF-8 as \xNN. */
+
+/* --- json.c --- */
+
+/* A JSON string of any bytes, UTF-8 or not: it is for json_print alone. */
 json_t *json_text(const void *at, size_t len);
-/* Prints the object on one line, flushes, releases it. */
+/* Prints the object on one line, flushes, releases it. Beside each key whose string, or array of strings, is not all
+ * UTF-8 it adds KEY_base64 with the true bytes. */
 void json_print(json_t *object);
 
 /* --- the commands: words[0] is the command's name; each returns an exit code --- */

@@ -34,8 +34,7 @@ bool parse_number(const char *text, int64_t *number)
     return errno == 0 && *end == '\0';
 }
 
-/* Where the new number goes: behind the name. */
-static uint32_t name_bytes(struct where at)
+uint32_t last_name_bytes(struct where at)
 {
     const char *path = at.path.at;
     size_t start = at.path.len;
@@ -48,7 +47,7 @@ static uint32_t name_bytes(struct where at)
 static int check_create(const struct op_create *op, const char *path)
 {
     const struct lifetime *lifetime = &op->lifetime;
-    uint32_t len = name_bytes(op->at);
+    uint32_t len = last_name_bytes(op->at);
     const char *name = (const char *)op->at.path.at + op->at.path.len - len;
     if (lifetime->ephemeral + lifetime->container + (lifetime->ttl_ms > 0) > 1)
         return usage("create: -e, -t and -c exclude each other");
@@ -84,7 +83,7 @@ static int parse_create(int count, char **words, struct request *request)
         op->at.path.len++; /* in that directory, named by its number alone */
     op->kind = value && !directory && !op->lifetime.container ? KIND_FILE : KIND_DIRECTORY;
     op->mode = op->kind == KIND_FILE ? FILE_MODE : DIRECTORY_MODE;
-    op->lifetime.sequence_at = op->lifetime.sequential ? name_bytes(op->at) : 0;
+    op->lifetime.sequence_at = op->lifetime.sequential ? last_name_bytes(op->at) : 0; /* behind the name */
     if (value)
         op->data = (struct bytes){words[optind + 1], strlen(words[optind + 1])};
     return check_create(op, words[optind]);

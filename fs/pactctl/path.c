@@ -5,35 +5,72 @@
 #include "fs/client/escape.h"
 #include "fs/pactctl/pactctl.h"
 
-void path_of(const struct state *state, const struct node *node, char *to)
+static void grow(struct path *path, size_t more)
 {
-    char room[LIMIT_PATH_BYTES + 1];
-    size_t start = LIMIT_PATH_BYTES;
-    room[start] = '\0';
-    for (const struct node *parent; (parent = node_parent(state, node)) != NULL; node = parent) {
-        struct bytes name = node_name(node);
-        if (name.len + 1 + strlen("…") > start) {
-            start -= strlen("…");
-            memcpy(room + start, "…", strlen("…"));
-            break;
-        }
-        start -= name.len;
-        memcpy(room + start, name.at, name.len);
-        room[--start] = '/';
-    }
-    if (start == LIMIT_PATH_BYTES)
-        room[--start] = '/';
-    memcpy(to, room + start, sizeof room - start);
+    size_t used = path->capacity - path->start, capacity = 2 * (path->capacity + more);
+    char *room = malloc(capacity);
+    if (room == NULL)
+        abort();
+    if (used > 0)
+        memcpy(room + capacity - used, path->room + path->start, used);
+    free(path->room);
+    *path = (struct path){room, capacity - used, capacity};
+}
+
+void path_prepend(struct path *path, const char *name)
+{
+    size_t len = strlen(name);
+    if (path->start < len + 1)
+        grow(path, len + 1);
+    path->start -= len;
+    memcpy(path->room + path->start, name, len);
+    path->room[--path->start] = '/';
+}
+
+char *path_take(struct path *path)
+{
+    if (path->start == path->capacity) /* the root */
+        path_prepend(path, "");
+    char *text = strndup(path->room + path->start, path->capacity - path->start);
+    if (text == NULL)
+        abort();
+    free(path->room);
+    return text;
+}
+
+char *path_of(const struct state *state, const struct node *node)
+{
+    struct path path = {0};
+    for (const struct node *parent; (parent = node_parent(state, node)) != NULL; node = parent)
+        path_prepend(&path, node_name(node).at);
+    return path_take(&path);
+}
+
+char *created_path(struct where at, const char *name)
+{
+    char *path;
+    if (asprintf(&path, "/%.*s%s", (int)(at.path.len - last_name_bytes(at)), (const char *)at.path.at, name) < 0)
+        abort();
+    return path;
+}
+
+void print_escaped(const char *text, void (*escape)(const char *text, char *to, size_t cap))
+{
+    size_t cap = ESCAPED * strlen(text) + ESCAPED + 1;
+    char *escaped = malloc(cap);
+    if (escaped == NULL)
+        abort();
+    escape(text, escaped, cap);
+    fputs(escaped, stdout);
+    free(escaped);
 }
 
 void print_path(const char *path, const char *to)
 {
-    char line[ESCAPED * LIMIT_PATH_BYTES + 1];
-    escape_line(path, line, sizeof line);
-    fputs(line, stdout);
+    print_escaped(path, escape_line);
     if (to != NULL) {
-        escape_line(to, line, sizeof line);
-        printf(" -> %s", line);
+        fputs(" -> ", stdout);
+        print_escaped(to, escape_line);
     }
     putchar('\n');
 }
@@ -47,31 +84,4 @@ const struct node *find_or_fail(const struct state *state, const char *path)
     if (node == NULL)
         fail("%s: %s", path, error_text(code));
     return node;
-}
-
-json_t *json_text(const void *at, size_t len)
-{
-    json_t *text = json_stringn(at, len);
-    if (text != NULL)
-        return text;
-    char *escaped = malloc(4 * len + 1);
-    size_t to = 0;
-    for (size_t i = 0; escaped != NULL && i < len; i++) {
-        unsigned char byte = ((const unsigned char *)at)[i];
-        if (byte < ' ' || byte > '~')
-            to += (size_t)snprintf(escaped + to, 5, "\\x%02x", byte);
-        else
-            escaped[to++] = (char)byte;
-    }
-    text = escaped == NULL ? json_null() : json_stringn(escaped, to);
-    free(escaped);
-    return text;
-}
-
-void json_print(json_t *object)
-{
-    json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    putchar('\n');
-    fflush(stdout);
-    json_decref(object);
 }

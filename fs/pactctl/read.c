@@ -44,16 +44,14 @@ static const struct node **sorted_children(const struct node *node, size_t *coun
 static void print_listed(const struct tool *tool, const struct state *state, const struct node *node, bool deep)
 {
     struct node_stat stat;
-    char path[LIMIT_PATH_BYTES + 1];
     node_stat(node, &stat);
-    path_of(state, node, path);
-    struct bytes name = deep ? (struct bytes){path, strlen(path)} : node_name(node);
-    if (tool->json) {
+    char *path = path_of(state, node);
+    if (tool->json)
         json_print(json_pack("{s:o,s:s,s:I,s:I}", "path", json_text(path, strlen(path)), "kind", kind_name(stat.kind),
                              "size", (json_int_t)stat.size, "version", (json_int_t)stat.version));
-        return;
-    }
-    print_path(name.at, NULL);
+    else
+        print_path(deep ? path : node_name(node).at, NULL);
+    free(path);
 }
 
 static void list(const struct tool *tool, const struct state *state, const struct node *node, bool deep)

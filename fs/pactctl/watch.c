@@ -65,22 +65,17 @@ static void forget(struct watch *watch, uint64_t id)
     free(entry);
 }
 
-static void mirror_path(struct watch *watch, uint64_t parent, const char *name, char *to)
+/* The caller frees it. */
+static char *mirror_path(struct watch *watch, uint64_t parent, const char *name)
 {
-    char room[LIMIT_PATH_BYTES + 1];
-    size_t start = LIMIT_PATH_BYTES;
-    room[start] = '\0';
-    while (parent != 0 && strlen(name) + 1 <= start) {
-        start -= strlen(name);
-        memcpy(room + start, name, strlen(name));
-        room[--start] = '/';
+    struct path path = {0};
+    while (parent != 0) {
+        path_prepend(&path, name);
         struct entry_name *above = lookup(watch, parent);
         name = above == NULL ? "?" : above->name;
         parent = above == NULL ? 0 : above->parent;
     }
-    if (start == LIMIT_PATH_BYTES)
-        room[--start] = '/';
-    memcpy(to, room + start, sizeof room - start);
+    return path_take(&path);
 }
 
 /* The watched znode itself, its children, or with -r all below. */
@@ -116,42 +111,49 @@ static void tell(struct watch *watch, uint64_t zxid, const char *event, const ch
 
 static void tell_rename(struct watch *watch, uint64_t zxid, const struct change *change, const char *path)
 {
-    char to[LIMIT_PATH_BYTES + 1];
     bool left = is_watched(watch, change->id, change->parent);
     put(watch, change->id, change->to_parent, change->to_name);
     bool came = is_watched(watch, change->id, change->to_parent);
-    mirror_path(watch, change->to_parent, change->to_name, to);
+    char *to = mirror_path(watch, change->to_parent, change->to_name);
     if (left || came)
         tell(watch, zxid, "renamed", path, to);
+    free(to);
 }
 
-/* The name an unborn file's creator gives is told when it is born. */
-static void tell_change(struct watch *watch, uint64_t zxid, const struct change *change)
+static const char *event_of(enum change_kind kind)
 {
-    char path[LIMIT_PATH_BYTES + 1];
-    if (change->kind == CHANGE_SESSION_OPEN || change->kind == CHANGE_SESSION_CLOSE || change->unborn)
-        return;
-    mirror_path(watch, change->parent, change->name, path);
-    if (change->kind == CHANGE_RENAME) {
-        tell_rename(watch, zxid, change, path);
-        return;
-    }
+    return kind == CHANGE_CREATE   ? "created"
+           : kind == CHANGE_DELETE ? "deleted"
+           : kind == CHANGE_DATA   ? "changed"
+                                   : "attributes";
+}
+
+static void tell_other(struct watch *watch, uint64_t zxid, const struct change *change, const char *path)
+{
     bool watched = is_watched(watch, change->id, change->parent);
     if (change->kind == CHANGE_CREATE)
         put(watch, change->id, change->parent, change->name);
     if (watched)
-        tell(watch, zxid,
-             change->kind == CHANGE_CREATE   ? "created"
-             : change->kind == CHANGE_DELETE ? "deleted"
-             : change->kind == CHANGE_DATA   ? "changed"
-                                             : "attributes",
-             path, NULL);
+        tell(watch, zxid, event_of(change->kind), path, NULL);
     if (change->kind == CHANGE_DELETE)
         forget(watch, change->id);
     if (change->kind == CHANGE_DELETE && change->id == watch->top) {
         watch->top = 0;
         kill(getpid(), SIGTERM); /* what the main thread waits for */
     }
+}
+
+/* The name an unborn file's creator gives is told when it is born. */
+static void tell_change(struct watch *watch, uint64_t zxid, const struct change *change)
+{
+    if (change->kind == CHANGE_SESSION_OPEN || change->kind == CHANGE_SESSION_CLOSE || change->unborn)
+        return;
+    char *path = mirror_path(watch, change->parent, change->name);
+    if (change->kind == CHANGE_RENAME)
+        tell_rename(watch, zxid, change, path);
+    else
+        tell_other(watch, zxid, change, path);
+    free(path);
 }
 
 static void on_changes(void *arg, const struct changes *changes)

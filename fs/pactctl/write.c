@@ -24,24 +24,32 @@ static void print_done(const struct tool *tool, const char *path, uint64_t zxid)
         json_print(json_pack("{s:o,s:I}", "path", json_text(path, strlen(path)), "zxid", (json_int_t)zxid));
 }
 
+/* A value of "-" becomes standard input, in *input, which the caller frees; EXIT_FAILED after a message. `value` may be
+ * NULL. */
+static int take_input(const char *value, struct bytes *data, char **input)
+{
+    *input = NULL;
+    if (value == NULL || strcmp(value, "-") != 0)
+        return EXIT_DONE;
+    *input = read_input(stdin, LIMIT_DATA_BYTES + 1, &data->len); /* one more than fits: it is refused */
+    data->at = *input;
+    return *input == NULL || ferror(stdin) ? fail("cannot read standard input") : EXIT_DONE;
+}
+
 int command_set(struct tool *tool, int count, char **words)
 {
     struct request request;
     struct result result;
     struct edit edits[2];
-    char *input = NULL;
+    char *input;
     int code = parse_request(count, words, &request, edits);
     if (code != EXIT_DONE)
         return code;
     const char *path = words[optind];
-    if (strcmp(words[optind + 1], "-") == 0) {
-        input = read_input(stdin, LIMIT_DATA_BYTES + 1, &edits[1].data.len); /* one more than fits: it is refused */
-        if (input == NULL || ferror(stdin))
-            return fail("cannot read standard input");
-        edits[1].data.at = input;
-        request.write.count = edits[1].data.len == 0 ? 1 : 2;
-    }
-    code = tool_open(tool, false, NULL);
+    code = take_input(words[optind + 1], &edits[1].data, &input);
+    request.write.count = edits[1].data.len == 0 ? 1 : 2;
+    if (code == EXIT_DONE)
+        code = tool_open(tool, false, NULL);
     if (code == EXIT_DONE)
         code = tool_call(tool, &request, path, &result);
     if (code == EXIT_DONE)
@@ -52,18 +60,14 @@ int command_set(struct tool *tool, int count, char **words)
 
 static void print_created(const struct tool *tool, struct where at, const struct result *result)
 {
-    const char *path = at.path.at;
-    size_t parent = at.path.len;
-    char full[LIMIT_PATH_BYTES + LIMIT_NAME_BYTES + 3];
-    while (parent > 0 && path[parent - 1] != '/')
-        parent--;
-    snprintf(full, sizeof full, "/%.*s%s", (int)parent, path, result->name);
+    char *path = created_path(at, result->name);
     if (tool->json)
-        json_print(json_pack("{s:o,s:I,s:I}", "path", json_text(full, strlen(full)), "id", (json_int_t)result->id,
+        json_print(json_pack("{s:o,s:I,s:I}", "path", json_text(path, strlen(path)), "id", (json_int_t)result->id,
                              "zxid", (json_int_t)result->zxid));
     else
-        puts(full);
+        puts(path);
     fflush(stdout);
+    free(path);
 }
 
 /* An ephemeral znode lives as long as its session, which is this process; but it may be lost before. */
@@ -77,31 +81,47 @@ static void on_state(void *arg, enum client_state state, uint64_t session)
     kill(getpid(), SIGTERM); /* what the main thread waits for */
 }
 
-int command_create(struct tool *tool, int count, char **words)
+/* Waits until a signal, or the loss of the session, ends what hangs on it. */
+static int hold(struct tool *tool, const char *path, const _Atomic bool *lost)
 {
-    struct request request;
+    wait_for_signal();
+    bool gone = atomic_load(lost); /* closing the session ends it as well, and that is no loss */
+    tool_close(tool);
+    return gone ? fail("%s: the session was lost, and the znode with it", path) : EXIT_DONE;
+}
+
+static int create(struct tool *tool, const struct request *request, const char *path)
+{
     struct result result;
     _Atomic bool lost = false;
     const struct client_events events = {.arg = &lost, .state = on_state};
+    bool stays = request->create.lifetime.ephemeral;
+    if (stays)
+        block_signals();
+    int code = tool_open(tool, false, stays ? &events : NULL);
+    if (code == EXIT_DONE)
+        code = tool_call(tool, request, path, &result);
+    if (code == EXIT_DONE)
+        print_created(tool, request->create.at, &result);
+    if (code == EXIT_DONE && stays)
+        code = hold(tool, path, &lost);
+    tool_close(tool); /* ends the callbacks before what they use goes */
+    return code;
+}
+
+int command_create(struct tool *tool, int count, char **words)
+{
+    struct request request;
+    char *input;
     int code = parse_request(count, words, &request, NULL);
     if (code != EXIT_DONE)
         return code;
-    bool stays = request.create.lifetime.ephemeral;
     const char *path = words[optind];
-    if (stays)
-        block_signals();
-    code = tool_open(tool, false, stays ? &events : NULL);
+    code = take_input(words[optind + 1], &request.create.data, &input); /* behind the last word is NULL */
     if (code == EXIT_DONE)
-        code = tool_call(tool, &request, path, &result);
-    if (code != EXIT_DONE)
-        return code;
-    print_created(tool, request.create.at, &result);
-    if (!stays)
-        return EXIT_DONE;
-    wait_for_signal();
-    bool gone = atomic_load(&lost); /* closing the session ends it as well, and that is no loss */
-    tool_close(tool);               /* ends the callbacks before what they use goes */
-    return gone ? fail("%s: the session was lost, and the znode with it", path) : EXIT_DONE;
+        code = create(tool, &request, path);
+    free(input);
+    return code;
 }
 
 /* --- rm -r: leaves first, in transactions of LIMIT_MULTI_OPS: all or nothing as far as one transaction reaches --- */

@@ -88,6 +88,13 @@ check "of nested quotas the tighter one" df_says itotal,iused,iavail out/in '2 1
 check "which holds" answers OK mkdir out/in/1
 check "below, too" answers EDQUOT mkdir out/in/2
 rm -r out
+mkdir data && echo 'bytes 10' >data/.pact/quota
+check "a long name is no data" answers OK creat data/a-name-of-20-bytes--
+check "nor is an attribute" setfattr -n user.key -v a-value-of-20-bytes- data/a-name-of-20-bytes--
+check "the target of a symlink is" not ln -s a-target-11 data/link
+check "as long as that" ln -s a-target10 data/link
+check "and the data of a directory below" not ctl create -d /data/d x
+rm -r data
 for text in 'nodes 4' 'bytes 3999'; do
     (echo "$text" >d/.pact/quota) 2>/dev/null && fail "the quota '$text' is below what is used, and not refused"
 done
@@ -109,6 +116,10 @@ echo 'bytes 5000 nodes 5' >d/.pact/quota
 check "as the shell does" test "$(tr '\n' ' ' <d/.pact/quota)" == "bytes 0 nodes 0 "
 check "lifted" answers OK mkdir d/6
 echo '{ttl=1h}' >d/.pact/children
+mkdir d/by-mount && ctl create /d/by-pactctl >/dev/null
+check "a policy is for what mounts make" grep -qx 'ttl  *3600000 ms' <(ctl stat /d/by-mount)
+check "not for pactctl create" not grep -q ttl <(ctl stat /d/by-pactctl)
+ctl rm /d/by-mount && ctl rm /d/by-pactctl
 check "truncate(2) of a policy" answers OK truncate d/.pact/children 0
 check "removes it" test ! -s d/.pact/children
 

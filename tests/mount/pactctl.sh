@@ -22,6 +22,9 @@ exits() {
     check "  and says: $line" grep -qF -- "$line" "$WORK/out"
 }
 
+json_paths() { "$@" | sed -E 's/^.*"path":"([^"]*)".*/\1/'; }
+last_words() { "$@" | sed 's/.* //'; }
+
 # --- creating, reading, writing ---
 
 gives "create a directory" /app ctl create /app
@@ -37,6 +40,13 @@ gives "set" "" ctl set --if-version 0 /app/name 'two words'
 gives "what set wrote" 'two words' ctl get /app/name
 gives "set from standard input" "" bash -c 'printf "a\0b" | "$@"' - "$PACT_BIN/pactctl" -s "$SERVERS" set /app/name -
 check "every byte comes back" cmp <(ctl get /app/name) <(printf 'a\0b')
+gives "create from standard input" /app/piped bash -c 'printf "a\0b\n" | "$@"' - "$PACT_BIN/pactctl" -s "$SERVERS" \
+    create /app/piped -
+check "every byte of it" cmp <(ctl get /app/piped) <(printf 'a\0b\n')
+check "its end" ctl rm /app/piped
+gives "nothing from standard input is a file" /app/piped ctl create /app/piped - </dev/null
+check "an empty one" grep -qx 'kind  *file' <(ctl stat /app/piped)
+check "its end, too" ctl rm /app/piped
 gives "an empty value" "" ctl set /app/name ''
 gives "ls" $'job-0000000000\njob-0000000001\nname' ctl ls /app
 gives "ls -R" $'/app\n/app/job-0000000000\n/app/job-0000000001\n/app/name' ctl ls -R
@@ -93,6 +103,8 @@ exits 1 "nowhere" "$PACT_BIN/pactctl" -s embedded:"$WORK/nowhere" ls
 head -c 1048577 /dev/zero >"$WORK/large"
 check "a value over 1 MiB" not ctl set /app/name - <"$WORK/large"
 gives "changed nothing" "" ctl get /app/name
+check "of create, too" not ctl create /app/large - <"$WORK/large"
+exits 1 "/app/large: no such znode" ctl get /app/large
 
 # --- transactions ---
 
@@ -105,6 +117,20 @@ exits 1 "line 2: the version is not the expected one; nothing was done" ctl txn 
 printf 'create /app/u x\nrm /nope\n' >"$WORK/txn"
 exits 1 "line 2: no such znode; nothing was done" ctl txn "$WORK/txn"
 exits 1 "/app/u: no such znode" ctl get /app/u
+# numbered [--json]: a transaction that makes numbered names, one of which it removes again
+numbered() {
+    printf '%s\n' 'create -s /app/n- a' 'create /app/plain' 'set /app/plain b' 'create -s /app/plain/' \
+        'create -s "/app/plain/two\ words-"' 'rm /app/plain/0000000000' | ctl "$@" txn - && ctl rm -r /app/plain
+}
+gives "the names of create -s" $'/app/n-0000000003\n/app/plain/0000000000\n/app/plain/two words-0000000001' \
+    sed 1d <(numbered)
+gives "as JSON, of each create" \
+    '["/app/n-0000000004","/app/plain","/app/plain/0000000000","/app/plain/two words-0000000001"]' \
+    sed -nE 's/^\{"operations":6,"zxid":[0-9]+,"created":(.*)\}$/\1/p' <(numbered --json)
+gives "  none" '[]' sed -E 's/.*"created":(.*)\}$/\1/' <(ctl --json txn - <<<'rm /app/n-0000000003')
+printf '%b\n' 'create "/app/\0351"' 'rm /app/n-0000000004' 'rm "/app/\0351"' >"$WORK/txn"
+gives "  and base64" '["/app/\\xe9"],"created_base64":["L2FwcC/p"]' \
+    sed -E 's/.*"created":(.*)\}$/\1/' <(ctl --json txn "$WORK/txn")
 printf 'create "/app/v\n' >"$WORK/txn"
 exits 2 "line 1: an open quote" ctl txn "$WORK/txn"
 # exits_txn STATUS LINE TEXT: a transaction of this text
@@ -225,10 +251,51 @@ check "keygen --json" grep -qF "\"mount_key\":\"$WORK/json-keys/mount.key\"" <(c
 check "a name cannot break a line" grep -qxF '/two words\012and a line' <(ctl ls -R /)
 ctl rm '/two words
 and a line'
+ctl create $'/app/\xe9' $'\xff\\xff' >/dev/null
+gives "bytes that are no UTF-8: beside the text, base64" '{"data":"\\xff\\xff","data_base64":"/1x4ZmY=","size":5}' \
+    ctl --json get $'/app/\xe9'
+gives "  of a path, too" '{"path":"/app/\\xe9","path_base64":"L2FwcC/p"' grep -oE '^.*base64":[^,]*' \
+    <(ctl --json ls /app)
+ctl set $'/app/\xe9' $'\u00e9\\xff'
+gives "  of UTF-8 none" $'{"data":"\u00e9\\\\xff","size":6}' ctl --json get $'/app/\xe9'
+check "  rm --json" grep -qF '"path_base64":"L2FwcC/p"' <(ctl --json rm $'/app/\xe9')
 printf 'create /from-elsewhere x\r\n' >"$WORK/crlf"
 from_elsewhere() { ctl txn "$WORK/crlf" >/dev/null && ctl get /from-elsewhere | grep -qx x && ctl rm /from-elsewhere; }
 check "a file of lines that end in CR LF" from_elsewhere
 check "stat --json" grep -q '"version":5' <(ctl --json stat /app/name)
+
+# --- a path longer than a request may name: a mount gets there step by step ---
+
+start_mount "$WORK/mnt"
+name=$(printf 'd%.0s' {1..255})
+path=$(for ((i = 0; i < 40; i++)); do printf /%s "$name"; done)
+"$PACT_BIN/pactctl" -s "$SERVERS" watch -r >"$WORK/events" 2>"$WORK/watching" &
+watch=$!
+eventually grep -q 'watching /' "$WORK/watching"
+(
+    cd "$WORK/mnt" || exit
+    for ((i = 0; i < 40; i++)); do mkdir "$name" && cd -P "$name" || exit; done
+    touch end
+    exec 9<end && flock 9 && touch "$WORK/locked" && eventually test -e "$WORK/seen"
+) &
+deep=$!
+check "40 directories of 255 bytes" eventually test -e "$WORK/locked"
+# ends_in NAME EXPECTED COMMAND...: the last line of what it prints, too long to be shown
+ends_in() { check "$1" cmp <("${@:3}" | tail -1) - <<<"$2"; }
+ends_in "ls -R prints the whole path" "$path/end" ctl ls -R "/$name"
+ends_in "as JSON" "$path/end" json_paths ctl --json ls -R "/$name"
+ends_in "locks, too" "$path/end" last_words ctl locks
+ends_in "as JSON, too" "$path/end" json_paths ctl --json locks
+check "watch -r" eventually grep -qxF "created $path/end" "$WORK/events"
+touch "$WORK/seen"
+wait "$deep"
+mv "$WORK/mnt/$name/$name" "$WORK/mnt/moved"
+check "  a rename" eventually grep -qxF "renamed /$name/$name -> /moved" "$WORK/events"
+kill "$watch"
+wait "$watch"
+stop_mount "$WORK/mnt"
+check "rm -r of it" ctl rm -r /moved
+check "and of its beginning" ctl rm -r "/$name"
 
 # --- many ---
 
