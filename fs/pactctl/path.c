@@ -5,14 +5,14 @@
 #include "fs/client/escape.h"
 #include "fs/pactctl/pactctl.h"
 
+/* It ends with a NUL from the first time on. */
 static void grow(struct path *path, size_t more)
 {
-    size_t used = path->capacity - path->start, capacity = 2 * (path->capacity + more);
+    size_t used = path->room != NULL ? path->capacity - path->start : 1, capacity = 2 * (path->capacity + more) + 1;
     char *room = malloc(capacity);
     if (room == NULL)
         abort();
-    if (used > 0)
-        memcpy(room + capacity - used, path->room + path->start, used);
+    memcpy(room + capacity - used, path->room != NULL ? path->room + path->start : "", used);
     free(path->room);
     *path = (struct path){room, capacity - used, capacity};
 }
@@ -29,13 +29,9 @@ void path_prepend(struct path *path, const char *name)
 
 char *path_take(struct path *path)
 {
-    if (path->start == path->capacity) /* the root */
+    if (path->room == NULL) /* the root */
         path_prepend(path, "");
-    char *text = strndup(path->room + path->start, path->capacity - path->start);
-    if (text == NULL)
-        abort();
-    free(path->room);
-    return text;
+    return memmove(path->room, path->room + path->start, path->capacity - path->start);
 }
 
 char *path_of(const struct state *state, const struct node *node)
