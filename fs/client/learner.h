@@ -18,7 +18,7 @@
 
 enum {
     LEARNER_HEARTBEAT_MAX_MS = 500, /* between heartbeats; less if the session's timeout is short */
-    LEARNER_ATTACH_MS = 3000,       /* an ATTACH not answered by then: the link is dropped */
+    LEARNER_ATTACH_MS = 3000,       /* an ATTACH, or the DETACH of a former session, not answered by then */
     LEARNER_LATE_MS = 250,          /* one step counts at most so much of a leader's silence: a stall is not silence */
     LEARNER_WATCH_MS = 100,         /* how often the silence is looked at */
     LEARNER_REFUSED_MS = 1000,      /* before the next attempt after a refusal that will hardly go away */

@@ -210,7 +210,7 @@ void files_set_mtime(struct files *files, fuse_ino_t ino, int64_t mtime_ns)
     if (file)
         DL_FOREACH2(file->staged, handle, staged.next)
         {
-            handle->staged.keeps_mtime = true;
+            handle->staged.keeps_mtime = !handle->staged.in_flight; /* that was before */
             handle->staged.mtime_ns = mtime_ns;
         }
     pthread_mutex_unlock(&files->lock);

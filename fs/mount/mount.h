@@ -63,7 +63,8 @@ int mount_may_change(fuse_req_t req);
 int mount_stat(struct mount *mount, uint64_t id, struct node_stat *stat);
 /* The same of what the tree has under a name; false: nothing. */
 bool mount_child(struct mount *mount, uint64_t parent, const char *name, struct node_stat *stat);
-/* Whether this mount shows a znode: an unborn file is shown only where it is being written. */
+/* Whether this mount shows a znode: an unborn file is shown only where it is being written,
+ * and not while it is being removed. */
 bool mount_visible(struct mount *mount, const struct node_stat *stat);
 
 /* Drops the kernel's pages of a file whose data changed, if it has any. Not under a lock: the kernel may come back

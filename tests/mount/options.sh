@@ -120,10 +120,10 @@ check "and its port: the other mount finds it again" eventually mkdir "$WORK/sec
 umount "$WORK/second"
 stop_mount "$mnt"
 port=$(<"$DATA/port")
-python3 -c 'import socket, sys, time
+python3 -c 'import signal, socket, sys
 taken = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("taken", flush=True)
-time.sleep(600)' "$port" >"$WORK/taken" &
+signal.pause()' "$port" >"$WORK/taken" &
 taken=$!
 eventually grep -q taken "$WORK/taken" || fail "the port is not free"
 start_embedded "$mnt"

@@ -247,7 +247,6 @@ static void closing_without_a_replica(void **state)
 
 /* --- left behind --- */
 
-/* Log, a lot of it: 1 MiB with each write of one file. */
 /* Whether the log's first segment is still there. */
 static bool has_first_segment(const struct host *host)
 {
@@ -256,7 +255,7 @@ static bool has_first_segment(const struct host *host)
     return access(first, F_OK) == 0;
 }
 
-/* Until a purge has taken the first segment, which waits for snapshots: those take their time. */
+/* 1 MiB of log with each write, until a purge has taken the first segment: it waits for snapshots, which take time. */
 static void fill_log(struct mount *mount, const struct host *host)
 {
     static char data[LIMIT_DATA_BYTES];
