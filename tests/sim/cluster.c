@@ -136,21 +136,27 @@ static bool queue_take(struct event_queue *queue, struct event *event)
 }
 
 /* They stay in their order: it is that in which they were put off. */
-void event_release(struct cluster *cluster, unsigned end, uint64_t until_us)
+void event_put_off(struct cluster *cluster, unsigned end, uint64_t until_us)
 {
     struct event_queue *queue = &cluster->queue;
     for (size_t i = 0; i < queue->count; i++)
-        if (queue->heap[i].end == end && queue->heap[i].at_us == until_us)
-            queue->heap[i].at_us = cluster->now_us;
+        if (queue->heap[i].end == end && queue->heap[i].waits)
+            queue->heap[i].at_us = until_us;
     for (size_t i = queue->count / 2; i-- > 0;)
         sift_down(queue, i, queue->heap[i]);
 }
 
+static void add(struct cluster *cluster, struct event *event, uint64_t at_us, bool waits)
+{
+    event->at_us = at_us;
+    event->order = cluster->queue.order++;
+    event->waits = waits;
+    queue_put(&cluster->queue, event);
+}
+
 void event_add(struct cluster *cluster, struct event event, uint64_t delay_us)
 {
-    event.at_us = cluster->now_us + delay_us;
-    event.order = cluster->queue.order++;
-    queue_put(&cluster->queue, &event);
+    add(cluster, &event, cluster->now_us + delay_us, false);
 }
 
 static void event_drop(struct event *event)
@@ -179,12 +185,12 @@ bool end_stalled(const struct cluster *cluster, unsigned end, uint64_t *until_us
 /* --- the run --- */
 
 /* What comes for a stalled process waits, in its order, until it goes on. */
-static bool wait_for_end(struct cluster *cluster, const struct event *event)
+static bool wait_for_end(struct cluster *cluster, struct event *event)
 {
     uint64_t until_us;
     if (!end_stalled(cluster, event->end, &until_us))
         return false;
-    event_add(cluster, *event, until_us - cluster->now_us);
+    add(cluster, event, until_us, true);
     return true;
 }
 

@@ -59,6 +59,7 @@ struct cluster;
 struct event {
     uint64_t at_us, order;
     void (*run)(struct cluster *cluster, struct event *event);
+    bool waits;          /* for its end, which is stalled */
     unsigned end, other; /* whose it is, or ENDS_MAX; who else has to do with it */
     uint64_t life;       /* of that end, or 0: any. The event of an earlier life does not happen */
     uint64_t tag;
@@ -101,8 +102,8 @@ bool chance(struct cluster *cluster, unsigned per_mille);
 uint64_t spread(struct cluster *cluster, uint64_t mean); /* roughly exponential, at most 8 × mean */
 
 void event_add(struct cluster *cluster, struct event event, uint64_t delay_us);
-/* What was put off for a stalled end comes now: it stalls no more. */
-void event_release(struct cluster *cluster, unsigned end, uint64_t until_us);
+/* What waits for a stalled end comes at this time instead. */
+void event_put_off(struct cluster *cluster, unsigned end, uint64_t until_us);
 bool end_stalled(const struct cluster *cluster, unsigned end, uint64_t *until_us);
 
 /* Everything that happens goes into the hash, and with --trace onto standard output. */

@@ -29,12 +29,13 @@ uint64_t mount_stalled_until(const struct mount *mount)
 void mount_stall(struct mount *mount, uint64_t for_us)
 {
     mount->stalled_us = mount->cluster->now_us + for_us;
+    event_put_off(mount->cluster, end_of(mount), mount->stalled_us);
     network_end_stalls(mount->cluster, end_of(mount));
 }
 
 void mount_goes_on(struct mount *mount)
 {
-    event_release(mount->cluster, end_of(mount), mount->stalled_us);
+    event_put_off(mount->cluster, end_of(mount), mount->cluster->now_us);
     mount->stalled_us = 0;
     mount->freezes = false;
 }

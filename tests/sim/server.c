@@ -190,12 +190,13 @@ uint64_t server_stalled_until(const struct server *server)
 void server_stall(struct server *server, uint64_t for_us)
 {
     server_block(server, for_us);
+    event_put_off(server->cluster, server->index, server->stalled_us);
     network_end_stalls(server->cluster, server->index);
 }
 
 void server_go_on(struct server *server)
 {
-    event_release(server->cluster, server->index, server->stalled_us);
+    event_put_off(server->cluster, server->index, server->cluster->now_us);
     server->stalled_us = 0;
 }
 

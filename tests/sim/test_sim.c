@@ -47,9 +47,20 @@ static void without_faults_all_is_done(void **state)
     }
 }
 
+/* Of two stops the later counts, also when it is the shorter: what had been put off by the first comes at its end. */
+static void a_stop_ends(void **state)
+{
+    const struct cluster_options options = {.seed = 1795453363320, .duration_ms = 60000, .liveness = true};
+    struct outcome outcome;
+    (void)state;
+    cluster_run(&options, &outcome);
+    assert_false(outcome.failed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_seed_same_trace),
-                                       cmocka_unit_test(without_faults_all_is_done)};
+                                       cmocka_unit_test(without_faults_all_is_done),
+                                       cmocka_unit_test(a_stop_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
