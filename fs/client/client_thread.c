@@ -36,8 +36,8 @@ static void drop_link(struct client *client, int code, uint32_t delay_ms)
         note_refusal(client, code);
 }
 
-/* What can't be sent is lost with the link: the learner sends it again on the next. */
-static void send_message(struct client *client, const struct message *message, bool urgent, uint64_t now_ms)
+/* What can't be sent is lost with the link: the learner sends it again on the next. `more`: another one follows. */
+static void send_message(struct client *client, const struct message *message, bool urgent, bool more, uint64_t now_ms)
 {
     if (client->dial == NULL || client->attached != client->link)
         return;
@@ -46,13 +46,15 @@ static void send_message(struct client *client, const struct message *message, b
     struct link *link = dial_link(client->dial);
     if (urgent)
         link_send_urgent(link, client->encoded.at, client->encoded.len, now_ms);
+    else if (more)
+        link_send_more(link, client->encoded.at, client->encoded.len);
     else
         link_send(link, client->encoded.at, client->encoded.len, now_ms);
 }
 
 void client_send_ask(struct client *client)
 {
-    send_message(client, &(struct message){.kind = MESSAGE_STATUS}, false, client_now_ms());
+    send_message(client, &(struct message){.kind = MESSAGE_STATUS}, false, false, client_now_ms());
 }
 
 static void put_off(struct client *client, const struct learner_action *action)
@@ -65,13 +67,23 @@ static void put_off(struct client *client, const struct learner_action *action)
     }
 }
 
+/* Past the last message to be sent in its order. */
+static size_t sends_end(const struct learner_output *output)
+{
+    size_t end = output->count;
+    while (end > 0 && output->list[end - 1].kind != LEARNER_SEND)
+        end--;
+    return end;
+}
+
 void client_carry_out(struct client *client)
 {
     uint64_t now_ms = client->output.count > 0 ? client_now_ms() : 0;
+    const size_t end = sends_end(&client->output);
     for (size_t i = 0; i < client->output.count; i++) {
         const struct learner_action *action = &client->output.list[i];
         if (action->kind == LEARNER_SEND || action->kind == LEARNER_SEND_URGENT)
-            send_message(client, &action->send, action->kind == LEARNER_SEND_URGENT, now_ms);
+            send_message(client, &action->send, action->kind == LEARNER_SEND_URGENT, i + 1 < end, now_ms);
         else if (action->kind == LEARNER_DROP_LINK)
             drop_link(client, action->drop.code, action->drop.delay_ms);
         else

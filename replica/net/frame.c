@@ -1,5 +1,7 @@
 #include "replica/net/frame.h"
 
+#include <string.h>
+
 static void put(uint8_t *to, uint64_t value, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++)
@@ -40,6 +42,7 @@ static bool size_fits(enum frame_type type, size_t len)
         return len == FRAME_HEADER_BYTES + FRAME_TAG_BYTES;
     case FRAME_DATA:
     case FRAME_URGENT:
+    case FRAME_BATCH:
         return len >= FRAME_HEADER_BYTES + FRAME_TAG_BYTES && len <= LIMIT_FRAME_BYTES;
     }
     return false;
@@ -56,4 +59,25 @@ bool frame_read(const uint8_t *at, size_t len, struct frame *frame)
                             .acknowledged = get(at + 20, 8),
                             .rest = (uint32_t)get(at + 28, 4)};
     return size_fits(frame->type, len) || (frame->version != PROTOCOL_VERSION && frame->type == FRAME_HELLO);
+}
+
+void batch_write(uint8_t *body, size_t *body_len, const void *message, size_t len)
+{
+    put(body + *body_len, len, BATCH_LENGTH_BYTES);
+    if (len > 0)
+        memcpy(body + *body_len + BATCH_LENGTH_BYTES, message, len);
+    *body_len += BATCH_LENGTH_BYTES + len;
+}
+
+bool batch_read(const uint8_t *body, size_t body_len, size_t *offset, const uint8_t **message, size_t *len)
+{
+    const size_t left = body_len - *offset;
+    if (left < BATCH_LENGTH_BYTES)
+        return false;
+    *len = get(body + *offset, BATCH_LENGTH_BYTES);
+    if (*len > left - BATCH_LENGTH_BYTES)
+        return false;
+    *message = body + *offset + BATCH_LENGTH_BYTES;
+    *offset += BATCH_LENGTH_BYTES + *len;
+    return true;
 }

@@ -29,6 +29,7 @@ enum frame_type {
     FRAME_URGENT = 6,
     FRAME_PING = 7, /* says that all is well, and acknowledges; never acknowledged itself */
     FRAME_CLOSE = 8,
+    FRAME_BATCH = 9, /* several whole ordinary messages, each after its length in 4 bytes; `rest` is 0 */
 };
 
 enum {
@@ -51,6 +52,12 @@ struct frame {
 void frame_write(uint8_t to[FRAME_HEADER_BYTES], const struct frame *frame);
 /* False: not a frame, or not of a size that its type can have. A frame of another version is only said to be one. */
 bool frame_read(const uint8_t *at, size_t len, struct frame *frame);
+
+enum { BATCH_LENGTH_BYTES = 4 };
+/* Puts a message's length and the message at the end of a FRAME_BATCH's body, which has room for them. */
+void batch_write(uint8_t *body, size_t *body_len, const void *message, size_t len);
+/* The message at *offset of a body, and on to the next; false: there is none, or it is not whole. */
+bool batch_read(const uint8_t *body, size_t body_len, size_t *offset, const uint8_t **message, size_t *len);
 
 static inline bool frame_sealed(const struct frame *frame)
 {

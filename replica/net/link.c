@@ -99,17 +99,27 @@ void link_transmit(struct link *link, enum frame_type type, const void *body, si
 
 static void transmit_piece(struct link *link, const struct piece *piece)
 {
-    link_transmit(link, piece->urgent ? FRAME_URGENT : FRAME_DATA, piece->at, piece->len, (uint32_t)piece->rest);
+    const enum frame_type type = piece->urgent ? FRAME_URGENT : piece->messages > 1 ? FRAME_BATCH : FRAME_DATA;
+    link_transmit(link, type, piece->at, piece->len, (uint32_t)piece->rest);
     outbox_sent(&link->outbox, piece, link->sent);
 }
 
 void link_pump(struct link *link)
 {
     struct piece piece;
-    while (outbox_next(&link->outbox, &piece)) {
+    uint8_t body[FRAME_BODY_BYTES];
+    while (outbox_next(&link->outbox, body, &piece)) {
         transmit_piece(link, &piece);
         outbox_popped(&link->outbox, &piece);
     }
+}
+
+static int queue(struct link *link, bool urgent, const void *message, size_t len)
+{
+    if (outbox_push(&link->outbox, urgent, message, len))
+        return ERR_OK;
+    link_reset(link, ERR_TOO_MANY, true);
+    return ERR_TOO_MANY;
 }
 
 static int send_on(struct link *link, bool urgent, const void *message, size_t len, uint64_t now_ms)
@@ -119,21 +129,25 @@ static int send_on(struct link *link, bool urgent, const void *message, size_t l
         return ERR_UNREACHABLE;
     link->now_ms = now_ms;
     if (outbox_passes(&link->outbox, urgent, len)) {
-        const struct piece whole = {urgent, message, len, 0};
+        const struct piece whole = {urgent, message, len, 0, 1};
         transmit_piece(link, &whole);
         return ERR_OK;
     }
-    if (!outbox_push(&link->outbox, urgent, message, len)) {
-        link_reset(link, ERR_TOO_MANY, true);
-        return ERR_TOO_MANY;
-    }
-    link_pump(link);
-    return ERR_OK;
+    const int err = queue(link, urgent, message, len);
+    if (err == ERR_OK)
+        link_pump(link);
+    return err;
 }
 
 int link_send(struct link *link, const void *message, size_t len, uint64_t now_ms)
 {
     return send_on(link, false, message, len, now_ms);
+}
+
+int link_send_more(struct link *link, const void *message, size_t len)
+{
+    assert(len <= LIMIT_MESSAGE_BYTES);
+    return link->state == LINK_UP ? queue(link, false, message, len) : ERR_UNREACHABLE;
 }
 
 int link_send_urgent(struct link *link, const void *message, size_t len, uint64_t now_ms)

@@ -137,6 +137,23 @@ static void receive_data(struct link *link, const uint8_t *body, size_t len, siz
     free(whole.at);
 }
 
+/* message() may close the link, or make it another one. */
+static void receive_batch(struct link *link, const uint8_t *body, size_t len, size_t rest)
+{
+    const uint64_t id = link->seal.link;
+    const uint8_t *message;
+    size_t offset = 0, message_len;
+    while (offset < len) {
+        if (rest > 0 || link->inbox.total > 0 || !batch_read(body, len, &offset, &message, &message_len)) {
+            link_reset(link, ERR_BAD_FORMAT, true);
+            return;
+        }
+        deliver(link, message, message_len);
+        if (link->state != LINK_UP || link->seal.link != id)
+            return;
+    }
+}
+
 /* --- sealed frames of the link that is up --- */
 
 /* Acknowledgements give credit back. False: the link has gone down. */
@@ -174,6 +191,11 @@ static void dispatch(struct link *link, const struct frame *frame, const uint8_t
     case FRAME_DATA:
         owe(link, len);
         receive_data(link, body, len, frame->rest);
+        pay(link);
+        break;
+    case FRAME_BATCH:
+        owe(link, len);
+        receive_batch(link, body, len, frame->rest);
         pay(link);
         break;
     case FRAME_URGENT:

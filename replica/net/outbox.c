@@ -60,37 +60,63 @@ bool outbox_push(struct outbox *outbox, bool urgent, const void *message, size_t
     return true;
 }
 
-bool outbox_next(const struct outbox *outbox, struct piece *piece)
+/* From the first one on, as far as they are whole and fit. */
+static void fill_batch(const struct lane *lane, uint8_t *body, struct piece *piece)
+{
+    const size_t credit = LIMIT_CREDIT_BYTES - lane->window.bytes;
+    const size_t room = credit < FRAME_BODY_BYTES ? credit : FRAME_BODY_BYTES;
+    *piece = (struct piece){.at = body};
+    for (const struct waiting *at = lane->head; at != NULL && at->done == 0; at = at->next) {
+        if (piece->len + BATCH_LENGTH_BYTES + at->len > room)
+            break;
+        batch_write(body, &piece->len, at->message, at->len);
+        piece->messages++;
+    }
+}
+
+bool outbox_next(const struct outbox *outbox, uint8_t *body, struct piece *piece)
 {
     for (size_t i = 2; i-- > 0;) {
         const struct lane *lane = &outbox->lanes[i];
         const struct waiting *head = lane->head;
         if (head == NULL)
             continue;
+        if (i == 0 && head->next != NULL && lane->window.count < LIMIT_CREDIT_MESSAGES) {
+            fill_batch(lane, body, piece);
+            if (piece->messages > 1)
+                return true;
+        }
         const size_t left = head->len - head->done;
         const size_t len = left < FRAME_BODY_BYTES ? left : FRAME_BODY_BYTES;
         if (!window_admits(&lane->window, len))
             continue;
-        *piece = (struct piece){i == 1, head->message + head->done, len, left - len};
+        *piece = (struct piece){i == 1, head->message + head->done, len, left - len, 1};
         return true;
     }
     return false;
 }
 
-void outbox_popped(struct outbox *outbox, const struct piece *piece)
+static void pop(struct lane *lane)
 {
-    struct lane *lane = &outbox->lanes[piece->urgent];
     struct waiting *head = lane->head;
-    assert(head != NULL);
-    head->done += piece->len;
-    lane->bytes -= piece->len;
-    if (piece->rest > 0)
-        return;
     lane->head = head->next;
     if (lane->head == NULL)
         lane->tail = &lane->head;
     lane->messages--;
+    lane->bytes -= head->len - head->done;
     free(head);
+}
+
+void outbox_popped(struct outbox *outbox, const struct piece *piece)
+{
+    struct lane *lane = &outbox->lanes[piece->urgent];
+    if (piece->rest > 0) {
+        lane->head->done += piece->len;
+        lane->bytes -= piece->len;
+        return;
+    }
+    for (size_t i = 0; i < piece->messages; i++)
+        pop(lane);
 }
 
 void outbox_sent(struct outbox *outbox, const struct piece *piece, uint64_t sequence)

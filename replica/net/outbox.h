@@ -35,8 +35,9 @@ struct outbox {
 struct piece {
     bool urgent;
     const void *at;
-    size_t len;  /* bytes, ≤ FRAME_BODY_BYTES */
-    size_t rest; /* bytes of the message after this piece */
+    size_t len;      /* bytes, ≤ FRAME_BODY_BYTES */
+    size_t rest;     /* bytes of the message after this piece */
+    size_t messages; /* more than 1: so many whole ones, as in a FRAME_BATCH */
 };
 
 void outbox_init(struct outbox *outbox);
@@ -46,8 +47,9 @@ void outbox_clear(struct outbox *outbox); /* frees all that waits and forgets al
 bool outbox_passes(const struct outbox *outbox, bool urgent, size_t len);
 /* Queues a copy; false: the queue is full (or no memory). */
 bool outbox_push(struct outbox *outbox, bool urgent, const void *message, size_t len);
-/* The next piece that credit lets go, urgent ones first; it is valid until outbox_popped. */
-bool outbox_next(const struct outbox *outbox, struct piece *piece);
+/* The next piece that credit lets go, urgent ones first, and small ordinary messages together; it is valid until
+ * outbox_popped, and may be in `body`, which has FRAME_BODY_BYTES. */
+bool outbox_next(const struct outbox *outbox, uint8_t *body, struct piece *piece);
 /* The piece that outbox_next gave has gone. */
 void outbox_popped(struct outbox *outbox, const struct piece *piece);
 /* A piece (of the queue or passed by it) was sent under this number. */

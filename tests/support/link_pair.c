@@ -31,6 +31,8 @@ static void on_message(void *arg, const void *message, size_t len)
     memcpy(side->last, message, len < sizeof side->last ? len : sizeof side->last);
     if (len > 0 && side->last[0] == 'u')
         side->urgents++;
+    if (side->closes)
+        link_close(side->link, relay_now_ms(pair.relay));
 }
 
 static void on_writable(void *arg)

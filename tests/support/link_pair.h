@@ -8,6 +8,7 @@ struct pair_side {
     struct link *link;
     unsigned ups, downs, messages, urgents, writables; /* urgents: messages that begin with 'u' */
     int code;                                          /* of the last down */
+    bool closes;                                       /* at each message */
     uint64_t down_ms;                                  /* when it was */
     uint8_t last[64];                                  /* the start of the last message */
     size_t last_len;                                   /* bytes, of all of it */

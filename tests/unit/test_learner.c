@@ -224,9 +224,44 @@ static void what_is_in_flight_is_bounded(void **unused)
         assert_int_equal(rig_submit(&rig, "x", &answers[i]), ERR_OK);
     for (unsigned i = 1; i <= LIMIT_IN_FLIGHT; i++)
         expect_submit(&rig, i, 1, "x");
+    for (unsigned i = 1; i <= LIMIT_IN_FLIGHT - LEARNER_GATHER_FROM; i++) {
+        expect_nothing(&rig);
+        rig_applied(&rig, SESSION, i, false);
+    }
     expect_nothing(&rig);
-    rig_applied(&rig, SESSION, 1, false);
-    expect_submit(&rig, LIMIT_IN_FLIGHT + 1, 2, "x");
+    rig_applied(&rig, SESSION, LIMIT_IN_FLIGHT - LEARNER_GATHER_FROM + 1, false);
+    expect_submit(&rig, LIMIT_IN_FLIGHT + 1, LIMIT_IN_FLIGHT - LEARNER_GATHER_FROM + 2, "x");
+    expect_submit(&rig, LIMIT_IN_FLIGHT + 2, LIMIT_IN_FLIGHT - LEARNER_GATHER_FROM + 2, "x");
+    expect_nothing(&rig);
+    rig_free(&rig);
+}
+
+/* The first few go at once; what comes while they are under way goes together: when it is as many, or when they are
+ * answered. */
+static void what_comes_meanwhile_is_gathered(void **unused)
+{
+    (void)unused;
+    struct rig rig = rig_attached();
+    static struct answer answers[4 * LEARNER_GATHER_FROM];
+    unsigned asked = 0, sent = 0;
+    while (asked < LEARNER_GATHER_FROM) {
+        rig_submit(&rig, "x", &answers[asked++]);
+        expect_submit(&rig, ++sent, 1, "x");
+    }
+    while (asked < 2 * LEARNER_GATHER_FROM) {
+        expect_nothing(&rig);
+        rig_submit(&rig, "x", &answers[asked++]);
+    }
+    while (sent < asked)
+        expect_submit(&rig, ++sent, 1, "x");
+    rig_submit(&rig, "x", &answers[asked++]);
+    rig_submit(&rig, "x", &answers[asked++]);
+    for (unsigned answered = 1; answered <= LEARNER_GATHER_FROM + 1; answered++) {
+        expect_nothing(&rig);
+        rig_applied(&rig, SESSION, answered, false);
+    }
+    while (sent < asked)
+        expect_submit(&rig, ++sent, LEARNER_GATHER_FROM + 2, "x");
     expect_nothing(&rig);
     rig_free(&rig);
 }
@@ -387,6 +422,7 @@ int main(void)
         cmocka_unit_test(sending_again),
         cmocka_unit_test(abandoned_numbers),
         cmocka_unit_test(what_is_in_flight_is_bounded),
+        cmocka_unit_test(what_comes_meanwhile_is_gathered),
         cmocka_unit_test(large_requests_wait_for_room),
         cmocka_unit_test(withdrawing),
         cmocka_unit_test(syncs),

@@ -1,6 +1,7 @@
 /* What flows over a link: how soon an end learns of loss, silence and a full queue, and what credit, pieces and
  * acknowledgements cost. */
 #include "replica/net/frame.h"
+#include "replica/net/link_internal.h"
 #include "tests/support/link_pair.h"
 
 #include <setjmp.h>
@@ -158,6 +159,78 @@ static void messages_of_every_size_arrive_whole(void **state)
     pair_assert_undisturbed();
 }
 
+static void send_more(struct pair_side *side, const char *text)
+{
+    assert_int_equal(link_send_more(side->link, text, strlen(text)), ERR_OK);
+}
+
+static void small_messages_go_together(void **state)
+{
+    (void)state;
+    uint8_t *message = calloc(1, FRAME_BODY_BYTES);
+    pair_open();
+    pair_wait(100);
+    uint64_t frames = pair_frames();
+    send_more(&pair.client, "one");
+    send_more(&pair.client, "");
+    assert_int_equal(pair_frames() - frames, 0);
+    pair_say(&pair.client, "three");
+    assert_int_equal(pair_frames() - frames, 1);
+    pair_wait(0);
+    assert_int_equal(pair.replica.messages, 3);
+    pair_assert_heard(&pair.replica, "three");
+
+    frames = pair_frames();
+    for (int i = 0; i < 500; i++) /* 15 of these go into a frame */
+        link_send_more(pair.client.link, message, 1024);
+    link_send_more(pair.client.link, message, FRAME_BODY_BYTES);
+    pair_say(&pair.client, "last");
+    pair_wait(100);
+    assert_int_equal(pair.replica.messages, 3 + 502);
+    pair_assert_heard(&pair.replica, "last");
+    assert_in_range(pair_frames() - frames, 500 / 15 + 2, 500 / 15 + 30); /* the other end's acknowledgements as well */
+    free(message);
+    pair_assert_undisturbed();
+}
+
+static void nothing_of_a_frame_comes_after_the_end(void **state)
+{
+    (void)state;
+    pair_open();
+    pair.replica.closes = true;
+    send_more(&pair.client, "heard");
+    pair_say(&pair.client, "not heard");
+    pair_wait(0);
+    assert_int_equal(pair.replica.messages, 1);
+    pair_assert_heard(&pair.replica, "heard");
+}
+
+static void a_malformed_batch_resets_the_link(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t body[12];
+        size_t len;
+        uint32_t rest;
+        unsigned messages;
+    } cases[] = {
+        {{1, 0}, 2, 0, 0},                                         /* half a length */
+        {{2, 0, 0, 0, 'x'}, 5, 0, 0},                              /* half a message */
+        {{1, 0, 0, 0, 'x', 1, 0, 0, 0}, 9, 0, 1},                  /* the second one is not there */
+        {{0xff, 0xff, 0xff, 0xff, 'x'}, 5, 0, 0},                  /* far too long */
+        {{1, 0, 0, 0, 'x', 1, 0, 0, 0, 'y'}, 10, 1, 0},            /* says that bytes follow */
+        {{1, 0, 0, 0, 'x', 0xfc, 0xff, 0xff, 0xff, 'y'}, 10, 0, 1} /* a length that would wrap around */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pair_open();
+        link_transmit(pair.client.link, FRAME_BATCH, cases[i].body, cases[i].len, cases[i].rest);
+        pair_wait(0);
+        assert_int_equal(pair.replica.messages, cases[i].messages);
+        assert_int_equal(pair.replica.downs, 1);
+        assert_int_equal(pair.replica.code, ERR_BAD_FORMAT);
+    }
+}
+
 /* A heartbeat does not wait for a snapshot's chunk in front of it. */
 static void urgent_messages_pass_the_others(void **state)
 {
@@ -281,7 +354,9 @@ int main(void)
         CASE(a_lost_tail_shows_with_the_next_ping),  CASE(silence_is_noticed_in_time_and_healed),
         CASE(a_stall_of_the_machine_is_not_silence), CASE(a_quiet_link_stays_up_on_pings_alone),
         CASE(a_lost_carrier_opens_anew_at_once),     CASE(closing_is_heard),
-        CASE(messages_of_every_size_arrive_whole),   CASE(urgent_messages_pass_the_others),
+        CASE(messages_of_every_size_arrive_whole),   CASE(small_messages_go_together),
+        CASE(nothing_of_a_frame_comes_after_the_end), CASE(a_malformed_batch_resets_the_link),
+        CASE(urgent_messages_pass_the_others),
         CASE(no_more_is_sent_than_credit_allows),    CASE(a_full_queue_resets_the_link_and_never_blocks),
         CASE(writable_says_when_the_queue_is_low),   CASE(acknowledgements_are_few_and_in_time),
     };

@@ -27,6 +27,7 @@ struct peer_end {
     struct link *link;
     struct relay *relay;
     bool up;
+    bool waits; /* the last one was sent to go with the next */
     uint64_t connection;   /* ups so far */
     uint64_t sent[2];      /* messages of this connection, ordinary and urgent */
     uint64_t from;         /* the connection of the other end whose messages come */
@@ -93,10 +94,11 @@ static size_t random_len(struct relay *relay, bool urgent)
     return sizeof(struct label) + relay_random(relay) % (most - sizeof(struct label) + 1);
 }
 
-static void send_one(struct peer_end *end)
+/* `follows`: another one will be sent at once, for which this one may wait. */
+static void send_one(struct peer_end *end, bool follows)
 {
     static uint8_t message[LIMIT_MESSAGE_BYTES];
-    const bool urgent = relay_random(end->relay) % 8 == 0;
+    const bool urgent = !end->waits && relay_random(end->relay) % 8 == 0;
     const struct label label = {end->connection, end->sent[urgent], urgent, (uint32_t)random_len(end->relay, urgent)};
     if (!end->up)
         return;
@@ -104,8 +106,14 @@ static void send_one(struct peer_end *end)
     memcpy(message + sizeof label, filling(&label), label.len - sizeof label);
     end->sent[urgent]++; /* before: the send may bring the link down */
     const uint64_t now_ms = relay_now_ms(end->relay);
-    const int err = urgent ? link_send_urgent(end->link, message, label.len, now_ms)
-                           : link_send(end->link, message, label.len, now_ms);
+    int err;
+    end->waits = follows && !urgent && relay_random(end->relay) % 2 == 0;
+    if (end->waits)
+        err = link_send_more(end->link, message, label.len);
+    else if (urgent)
+        err = link_send_urgent(end->link, message, label.len, now_ms);
+    else
+        err = link_send(end->link, message, label.len, now_ms);
     assert_true(err == ERR_OK || (err == ERR_TOO_MANY && !end->up));
 }
 
@@ -148,7 +156,7 @@ static void storm(struct pair *pair)
         struct peer_end *end = &pair->ends[relay_random(pair->relay) % 2];
         const uint64_t burst = relay_random(pair->relay) % 16 == 0 ? 150 : 8;
         for (uint64_t n = relay_random(pair->relay) % burst; n > 0; n--)
-            send_one(end);
+            send_one(end, n > 1);
         const uint64_t pause = relay_random(pair->relay) % 20;
         relay_run(pair->relay, pause == 0 ? relay_random(pair->relay) % 4000 : pause * 5, NULL, NULL);
     }
@@ -178,7 +186,7 @@ static void calm(struct pair *pair)
     assert_true(all_arrived(pair)); /* also what was sent since the two came up */
     const uint64_t downs = pair->ends[0].downs + pair->ends[1].downs;
     for (size_t i = 0; i < CALM_MESSAGES; i++)
-        send_one(&pair->ends[i % 2]);
+        send_one(&pair->ends[i % 2], false);
     assert_true(relay_run(pair->relay, 1000, all_arrived, pair));
     assert_true(downs == pair->ends[0].downs + pair->ends[1].downs);
 }
