@@ -1,4 +1,5 @@
 #include "replica/net/port.h"
+#include "replica/net/carrier.h"
 #include "replica/net/frame.h"
 #include "replica/net/seal.h"
 #include "replica/net/socket.h"
@@ -232,6 +233,7 @@ static void tend(struct port *port, uint64_t now_ms)
 
 uint64_t port_run(struct port *port, uint64_t now_ms, size_t budget, bool *more)
 {
+    carrier_tend();
     *more = drain(port, now_ms, budget);
     if (port->untidy || now_ms >= port->next_ms)
         tend(port, now_ms);

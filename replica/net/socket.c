@@ -1,5 +1,7 @@
 #include "replica/net/socket.h"
 
+#include "replica/net/carrier.h"
+
 #include <nanomsg/nn.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/reqrep.h>
@@ -48,7 +50,7 @@ static bool set(int socket, int level, int option, int value)
 int socket_open(int protocol, int *to, char *text, size_t text_len)
 {
     const bool one_way = protocol == NN_PUSH || protocol == NN_PULL;
-    const int socket = nn_socket(one_way ? AF_SP : AF_SP_RAW, protocol);
+    const int socket = carrier_socket(one_way ? AF_SP : AF_SP_RAW, protocol);
     if (socket < 0)
         return fail("cannot open a socket", text, text_len);
     if (!set(socket, NN_SOL_SOCKET, NN_RCVMAXSIZE, LIMIT_FRAME_BYTES + ROUTE_BYTES) || /* the route counts, too */

@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "replica/net/carrier.h"
 #include "tests/bench/bench.h"
 
 /* The nodes are the replicas from 0, of which the last one leads and the first is the client's, and the client. */
@@ -39,7 +40,7 @@ struct node {
 static int open_socket(int protocol, unsigned node)
 {
     char address[64];
-    int one = 1, socket = nn_socket(AF_SP, protocol);
+    int one = 1, socket = carrier_socket(AF_SP, protocol);
     snprintf(address, sizeof address, "tcp://127.0.0.1:%u", PORT + node);
     if (socket < 0 || nn_setsockopt(socket, NN_TCP, NN_TCP_NODELAY, &one, sizeof one) != 0 ||
         (protocol == NN_PULL ? nn_bind(socket, address) : nn_connect(socket, address)) < 0)
