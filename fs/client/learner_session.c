@@ -159,6 +159,7 @@ void learner_close(struct learner *learner, uint64_t now_ms, struct learner_outp
     learner_pass_time(learner, now_ms);
     if (learner->phase == CLOSED || learner->closing)
         return;
+    learner_send_waiting(learner, output);
     learner->closing = true;
     learner->close_ms = learner->now_ms + learner->op_timeout_ms;
     learner_fail_unsent(learner, ERR_SESSION_EXPIRED, output);

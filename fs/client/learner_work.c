@@ -53,17 +53,21 @@ static bool gathers(const struct learner *learner)
 }
 
 /* What waits without a number gets one and goes, as far as the limits allow. */
-void learner_flush(struct learner *learner, struct learner_output *output)
+void learner_send_waiting(struct learner *learner, struct learner_output *output)
 {
     if (learner->phase != ATTACHED || learner->closing || learner->now_ms >= learner_expiry_ms(learner))
-        return;
-    if (gathers(learner))
         return;
     struct pending *pending;
     while ((pending = requests_send_next(&learner->requests)) != NULL) {
         estate_sent(learner, pending);
         send_request(learner, pending, output);
     }
+}
+
+void learner_flush(struct learner *learner, struct learner_output *output)
+{
+    if (!gathers(learner))
+        learner_send_waiting(learner, output);
 }
 
 void learner_resend(struct learner *learner, struct learner_output *output)
@@ -209,6 +213,9 @@ bool learner_withdraw(struct learner *learner, uint64_t now_ms, uint64_t ticket,
     learner_pass_time(learner, now_ms);
     struct pending *pending = requests_find_unsent(&learner->requests, ticket);
     if (pending == NULL)
+        return false;
+    learner_send_waiting(learner, output); /* what only waits for others is as good as sent */
+    if (pending->number != 0)
         return false;
     fail_request(learner, pending, ERR_INTERRUPTED, output);
     return true;

@@ -266,6 +266,34 @@ static void what_comes_meanwhile_is_gathered(void **unused)
     rig_free(&rig);
 }
 
+/* A signal, or the end, finds it as good as sent: a call that could have been done must not end by EINTR. */
+static void what_is_gathered_is_not_withdrawn(void **unused)
+{
+    (void)unused;
+    for (int closes = 0; closes < 2; closes++) {
+        struct rig rig = rig_attached();
+        static struct answer answers[LEARNER_GATHER_FROM + 2];
+        uint64_t tickets[LEARNER_GATHER_FROM + 2], number = 0;
+        for (unsigned i = 0; i < LEARNER_GATHER_FROM + 2; i++)
+            assert_int_equal(learner_submit(rig.learner, rig.now_ms, (struct bytes){"x", 1}, rig_note, &answers[i],
+                                            &tickets[i], &rig.output),
+                             ERR_OK);
+        while (number < LEARNER_GATHER_FROM)
+            expect_submit(&rig, ++number, 1, "x");
+        expect_nothing(&rig);
+        if (closes)
+            learner_close(rig.learner, rig.now_ms, &rig.output);
+        else
+            assert_false(learner_withdraw(rig.learner, rig.now_ms, tickets[LEARNER_GATHER_FROM + 1], &rig.output));
+        expect_submit(&rig, ++number, 1, "x");
+        expect_submit(&rig, ++number, 1, "x");
+        if (closes)
+            expect_send(&rig, MESSAGE_DETACH);
+        expect_nothing(&rig);
+        rig_free(&rig);
+    }
+}
+
 static void large_requests_wait_for_room(void **unused)
 {
     (void)unused;
@@ -423,6 +451,7 @@ int main(void)
         cmocka_unit_test(abandoned_numbers),
         cmocka_unit_test(what_is_in_flight_is_bounded),
         cmocka_unit_test(what_comes_meanwhile_is_gathered),
+        cmocka_unit_test(what_is_gathered_is_not_withdrawn),
         cmocka_unit_test(large_requests_wait_for_room),
         cmocka_unit_test(withdrawing),
         cmocka_unit_test(syncs),
