@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/client/client_internal.h"
+#include "replica/net/carrier.h"
 
 uint64_t client_now_ms(void)
 {
@@ -67,7 +68,7 @@ static void put_off(struct client *client, const struct learner_action *action)
     }
 }
 
-/* Past the last message to be sent in its order. */
+/* The index after the last ordinary message: the one that takes along those before it. */
 static size_t sends_end(const struct learner_output *output)
 {
     size_t end = output->count;
@@ -398,6 +399,7 @@ static bool is_to_be_left(struct client *client, uint64_t now_ms)
 static uint64_t run_link(struct client *client)
 {
     uint64_t now_ms = client_now_ms(), due_ms = servers_current(&client->servers)->not_before_ms;
+    carrier_tend();
     if (client->dial == NULL && due_ms <= now_ms)
         dial_server(client, now_ms);
     if (client->dial == NULL)

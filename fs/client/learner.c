@@ -19,8 +19,8 @@
  *  ATTACHING ATTACHED, the former session   → RELEASING  DETACH (learner_former.c)
  *  RELEASING DETACHED, and its tree loaded  → DOWN       drop the link, at once again: now for a session of our own
  *  ATTACHING, RELEASING  tick, no answer    → DOWN       drop the link, try elsewhere
- *  ATTACHING ATTACHED, acceptable           → ATTACHED   heartbeat; all from the first unanswered number on, then what
- *                                                        waits without a number; syncs not yet answered
+ *  ATTACHING ATTACHED, acceptable           → ATTACHED   heartbeat; all from the first unanswered number on; syncs not
+ *                                                        yet answered; what waits without a number
  *  ATTACHING ATTACHED, of another history   → DOWN       drop the link, try elsewhere
  *  any       REFUSED: no such session       → DOWN       expire (below), a new session at once
  *  any       REFUSED otherwise              → DOWN       drop the link, try elsewhere

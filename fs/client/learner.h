@@ -22,8 +22,8 @@ enum {
     LEARNER_LATE_MS = 250,          /* one step counts at most so much of a leader's silence: a stall is not silence */
     LEARNER_WATCH_MS = 100,         /* how often the silence is looked at */
     LEARNER_REFUSED_MS = 1000,      /* before the next attempt after a refusal that will hardly go away */
-    LEARNER_GATHER_FROM = 4,        /* requests on their way, from which on others are gathered */
     LEARNER_RETRY_MS = 50,          /* and after one that will */
+    LEARNER_GATHER_FROM = 4,        /* requests on their way, from which on others are gathered */
 };
 
 struct learner;

@@ -84,8 +84,9 @@ void learner_former_loaded(struct learner *learner, struct learner_output *outpu
 void learner_former_refused(struct learner *learner, struct learner_output *output);
 
 /* learner_work.c: requests and syncs */
-void learner_flush(struct learner *learner, struct learner_output *output);  /* sends what waits without a number … */
-void learner_send_waiting(struct learner *learner, struct learner_output *output); /* … also if few of them wait */
+/* What waits without a number gets one and goes, as far as the limits allow; the first only if it is not gathered. */
+void learner_flush(struct learner *learner, struct learner_output *output);
+void learner_send_waiting(struct learner *learner, struct learner_output *output);
 void learner_resend(struct learner *learner, struct learner_output *output); /* and again what has one */
 void learner_answer(struct learner *learner, uint64_t number, const struct result *result,
                     struct learner_output *output);

@@ -123,8 +123,10 @@ void learner_tick(struct learner *learner, uint64_t now_ms, struct learner_outpu
         learner_finish(learner, output);
     if (learner->now_ms >= answer_due_ms(learner))
         learner_drop_link(learner, ERR_UNREACHABLE, 0, output);
-    if (learner->phase == ATTACHED && learner->now_ms >= learner->heartbeat_ms + heartbeat_every_ms(learner))
+    if (learner->phase == ATTACHED && learner->now_ms >= learner->heartbeat_ms + heartbeat_every_ms(learner)) {
         learner_send_heartbeat(learner, output);
+        learner_send_waiting(learner, output); /* where answers are slow, nothing is gathered for longer */
+    }
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -44,15 +44,14 @@ static void send_request(struct learner *learner, const struct pending *pending,
     submit->request = pending->abandoned ? learner->noop : pending->request;
 }
 
-/* Whether what waits does so until it is as many as are on their way, or these are answered: the replica is busy with
- * those, and a message for each would cost it, and us, more than a request does. */
+/* Whether what waits does so until it is as many as are on their way, or few of these are left: the replica is busy
+ * with those, and a message for each would cost it, and us, more than a request does. */
 static bool gathers(const struct learner *learner)
 {
     const struct requests *requests = &learner->requests;
     return requests->sent_count >= LEARNER_GATHER_FROM && requests->unsent_count < requests->sent_count;
 }
 
-/* What waits without a number gets one and goes, as far as the limits allow. */
 void learner_send_waiting(struct learner *learner, struct learner_output *output)
 {
     if (learner->phase != ATTACHED || learner->closing || learner->now_ms >= learner_expiry_ms(learner))

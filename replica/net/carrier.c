@@ -1,6 +1,7 @@
 #include "replica/net/carrier.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <nanomsg/nn.h>
 #include <pthread.h>
@@ -30,57 +31,67 @@ static bool set_policy(pid_t thread, int policy)
     return sched_setscheduler(thread, policy, &(struct sched_param){0}) == 0;
 }
 
-/* Its waits in all, and its turns; false: there is no such thread, or the kernel does not count them. */
+/* Its waits in all, and its turns; false: there is no such thread, or it can't be told. */
 static bool read_waits(pid_t thread, uint64_t *waited_ns, uint64_t *turns)
 {
-    char path[64];
+    char path[64], text[128];
     snprintf(path, sizeof path, "/proc/self/task/%d/schedstat", thread);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (len <= 0)
         return false;
-    const int got = fscanf(file, "%*u %" SCNu64 " %" SCNu64, waited_ns, turns);
-    fclose(file);
-    return got == 2;
+    text[len] = '\0';
+    return sscanf(text, "%*u %" SCNu64 " %" SCNu64, waited_ns, turns) == 2;
+}
+
+/* Whether /proc is there, of this process's own pid namespace, and the kernel counts: this thread has had a turn. */
+static bool can_tell(void)
+{
+    uint64_t waited_ns, turns;
+    return read_waits(gettid(), &waited_ns, &turns) && turns > 0;
 }
 
 /* --- the thread begins --- */
 
 /* Nobody else in this process is SCHED_BATCH. 0: it was there before. */
-static pid_t find_new(void)
+static pid_t find_new(DIR *tasks)
 {
-    pid_t found = 0;
     const struct dirent *entry;
-    DIR *tasks = opendir("/proc/self/task");
-    while (tasks != NULL && found == 0 && (entry = readdir(tasks)) != NULL) {
+    rewinddir(tasks);
+    while ((entry = readdir(tasks)) != NULL) {
         const pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (thread > 0 && thread != carrier.thread && sched_getscheduler(thread) == SCHED_BATCH)
-            found = thread;
+        const bool known = thread == carrier.thread && carrier.watch.yields;
+        if (thread > 0 && !known && sched_getscheduler(thread) == SCHED_BATCH)
+            return thread;
     }
-    if (tasks != NULL)
-        closedir(tasks);
-    return found;
+    return 0;
 }
 
-static void take_over(pid_t thread)
+/* Opens the socket; a thread inherits the policy of the one that makes it. */
+static int open_yielding(int domain, int protocol, DIR *tasks)
 {
-    uint64_t waited_ns, turns = 0; /* ours: it may not have had any yet */
-    carrier.thread = read_waits(gettid(), &waited_ns, &turns) && turns > 0 ? thread : 0;
-    carrier.watch = (struct carrier_watch){.yields = true};
-    if (carrier.thread == 0)
-        set_policy(thread, SCHED_OTHER); /* nobody could say when it waits too long */
+    if (!set_policy(0, SCHED_BATCH))
+        return nn_socket(domain, protocol);
+    const int socket = nn_socket(domain, protocol);
+    set_policy(0, SCHED_OTHER);
+    const pid_t thread = find_new(tasks);
+    if (thread != 0) {
+        carrier.thread = thread;
+        carrier.watch = (struct carrier_watch){.yields = true};
+    }
+    return socket;
 }
 
 int carrier_socket(int domain, int protocol)
 {
     pthread_mutex_lock(&carrier.mutex);
-    const bool yields = sched_getscheduler(0) == SCHED_OTHER && set_policy(0, SCHED_BATCH); /* a thread inherits it */
-    const int socket = nn_socket(domain, protocol);
-    if (yields) {
-        set_policy(0, SCHED_OTHER);
-        const pid_t thread = find_new();
-        if (thread != 0)
-            take_over(thread);
-    }
+    const bool may = sched_getscheduler(0) == SCHED_OTHER && can_tell();
+    DIR *tasks = may ? opendir("/proc/self/task") : NULL;
+    const int socket = tasks != NULL ? open_yielding(domain, protocol, tasks) : nn_socket(domain, protocol);
+    if (tasks != NULL)
+        closedir(tasks);
     pthread_mutex_unlock(&carrier.mutex);
     return socket;
 }
@@ -94,7 +105,7 @@ void carrier_judge(struct carrier_watch *watch, uint64_t waited_ns, uint64_t tur
             *watch = (struct carrier_watch){.yields = true, .waited_ns = waited_ns, .turns = turns};
         return;
     }
-    const bool another = turns < watch->turns; /* thread, of the same number */
+    const bool another = turns < watch->turns || waited_ns < watch->waited_ns; /* thread, of the same number */
     const uint64_t taken = another ? 0 : turns - watch->turns;
     if (!another && taken < CARRIER_TURNS)
         return;
@@ -111,7 +122,10 @@ static void look(uint64_t at_ms)
     uint64_t waited_ns, turns;
     const bool yielded = carrier.watch.yields;
     if (!read_waits(carrier.thread, &waited_ns, &turns)) {
-        carrier.thread = 0; /* it has ended */
+        if (set_policy(carrier.thread, SCHED_OTHER)) /* no descriptor is free, say: another time */
+            carrier.watch = (struct carrier_watch){.again_ms = at_ms + CARRIER_AGAIN_MS};
+        else
+            carrier.thread = 0; /* it has ended */
         return;
     }
     carrier_judge(&carrier.watch, waited_ns, turns, at_ms);

@@ -20,7 +20,7 @@ enum {
 
 /* nn_socket; the thread, if this makes it, yields. */
 int carrier_socket(int domain, int protocol);
-/* Looks at the thread if that is due: whoever receives calls it, as often as he likes. From any thread. */
+/* Looks at the thread if that is due: the loops that receive call it in each turn. From any thread. */
 void carrier_tend(void);
 
 struct carrier_watch {

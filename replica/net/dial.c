@@ -1,4 +1,3 @@
-#include "replica/net/carrier.h"
 #include "replica/net/frame.h"
 #include "replica/net/port.h"
 #include "replica/net/socket.h"
@@ -136,7 +135,6 @@ static void check_carrier(struct dial *dial, uint64_t now_ms)
 
 uint64_t dial_run(struct dial *dial, uint64_t now_ms)
 {
-    carrier_tend();
     check_carrier(dial, now_ms);
     const bool more = drain(dial, now_ms);
     const uint64_t next_ms = link_tick(dial->link, now_ms);

@@ -8,7 +8,7 @@
  *     HELLO (nonce, ephemeral key) →
  *                                  ← HELLO_ACK (nonce, ephemeral key, proof)
  *     CONFIRM (proof)              →            both are UP; a wrong key shows here and opens nothing
- *     DATA / BATCH / URGENT / PING / CLOSE ↔            each with link id and a sequence number from 1, sealed
+ *     DATA / BATCH / URGENT / PING / CLOSE ↔    each with link id and a sequence number from 1, sealed
  *
  * A gap, silence, a malformed frame or an overflow resets the link: DOWN, and the client begins a new handshake. A
  * frame that fails its seal counts as lost, so that nothing forged can end a link. Nothing of the old link is
@@ -69,7 +69,8 @@ void link_receive(struct link *link, const void *frame, size_t len, uint64_t now
 /* Queues a message (≤ LIMIT_MESSAGE_BYTES, copied) and sends what the credit allows. ERR_OK, ERR_UNREACHABLE if not
  * UP, ERR_TOO_MANY if the queue is full (the link is then reset: down() is called). */
 int link_send(struct link *link, const void *message, size_t len, uint64_t now_ms);
-/* As link_send, but waits for the next link_send, which follows at once: small messages go in one frame together. */
+/* As link_send, but waits for the next link_send, which has to follow at once: small messages go in one frame
+ * together. */
 int link_send_more(struct link *link, const void *message, size_t len);
 /* As link_send but with a credit window of its own, ahead of what link_send queued: for heartbeats and their answers,
  * ≤ LIMIT_URGENT_BYTES. Order is kept only among urgent ones. */

@@ -56,10 +56,24 @@ static void on_message(void *arg, const void *message, size_t len)
             abort(); /* not what was sent */
 }
 
+/* Messages of `each` bytes; the last one ends with the body, or is not whole. */
+static void write_batch(uint8_t *body, size_t len, size_t each, bool whole)
+{
+    static uint8_t message[FRAME_BODY_BYTES];
+    size_t at = 0;
+    memset(message, 0x5a, sizeof message);
+    while (at + 2 * (BATCH_LENGTH_BYTES + each) <= len)
+        batch_write(body, &at, message, each);
+    if (whole && len - at >= BATCH_LENGTH_BYTES)
+        batch_write(body, &at, message, len - at - BATCH_LENGTH_BYTES);
+}
+
 static void lie(struct liar *liar, enum frame_type type, uint32_t rest, uint64_t acknowledged, size_t len)
 {
     static uint8_t body[FRAME_BODY_BYTES], bytes[LIMIT_FRAME_BYTES];
     memset(body, 0x5a, sizeof body);
+    if (type == FRAME_BATCH)
+        write_batch(body, len, acknowledged, rest % 2 == 0);
     const struct frame frame = {.version = PROTOCOL_VERSION,
                                 .type = type,
                                 .link = liar->seal.link,
@@ -101,7 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             open_link(&liar);
         const uint32_t rest = data[1] | (uint32_t)data[2] << 8 | (uint32_t)data[3] << 16;
         const size_t len = ((size_t)data[5] | (size_t)data[6] << 8) % (FRAME_BODY_BYTES + 1);
-        lie(&liar, (enum frame_type)(FRAME_CONFIRM + data[0] % 5), rest, data[4], len);
+        lie(&liar, (enum frame_type)(FRAME_CONFIRM + data[0] % 6), rest, data[4], len);
         link_tick(liar.link, liar.sent);
         if (link_queued_bytes(liar.link) > 100 * KIB)
             abort();

@@ -6,7 +6,7 @@
 #include "tests/sim/check.h"
 #include "tests/sim/programs.h"
 
-enum { MOUNT_OPS = 6 }; /* outstanding at once */
+enum { MOUNT_OPS = 12 }; /* outstanding at once */
 
 struct mount {
     struct cluster *cluster;

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -47,6 +48,28 @@ static void without_faults_all_is_done(void **state)
     }
 }
 
+/* What waits for an end that stands still comes when that end's last stop says, be it earlier or later; in its order,
+ * and nothing else with it. */
+static void what_waits_moves_with_the_stop(void **state)
+{
+    struct cluster cluster = {.now_us = 1000};
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        event_add(&cluster, (struct event){.end = i % 2, .tag = i}, 100 - i);
+        cluster.queue.heap[0].waits = cluster.queue.heap[0].end == 0; /* the newest is the first to come */
+    }
+    static const uint64_t stops_us[] = {5000, 2000, 9000};
+    for (unsigned i = 0; i < 3; i++) {
+        event_put_off(&cluster, 0, stops_us[i]);
+        for (unsigned k = 0; k < 6; k++) {
+            const struct event *event = &cluster.queue.heap[k];
+            assert_true(event->at_us == (event->end == 0 ? stops_us[i] : 1000 + 100 - event->tag));
+        }
+        assert_int_equal(cluster.queue.heap[0].tag, 5);
+    }
+    free(cluster.queue.heap);
+}
+
 /* Of two stops the later counts, also when it is the shorter: what had been put off by the first comes at its end. */
 static void a_stop_ends(void **state)
 {
@@ -61,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_seed_same_trace),
                                        cmocka_unit_test(without_faults_all_is_done),
+                                       cmocka_unit_test(what_waits_moves_with_the_stop),
                                        cmocka_unit_test(a_stop_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -294,6 +294,26 @@ static void what_is_gathered_is_not_withdrawn(void **unused)
     }
 }
 
+/* A replica that is slow to answer, or has no leader, does not keep them for long: a number that was given is waited
+ * for, without one they would be refused. */
+static void nothing_is_gathered_for_long(void **unused)
+{
+    (void)unused;
+    struct rig rig = rig_attached();
+    static struct answer answers[LEARNER_GATHER_FROM + 1];
+    for (unsigned i = 0; i < LEARNER_GATHER_FROM + 1; i++)
+        rig_submit(&rig, "x", &answers[i]);
+    for (unsigned i = 1; i <= LEARNER_GATHER_FROM; i++)
+        expect_submit(&rig, i, 1, "x");
+    expect_nothing(&rig);
+    rig.now_ms += LEARNER_HEARTBEAT_MAX_MS;
+    learner_tick(rig.learner, rig.now_ms, &rig.output);
+    expect_send(&rig, MESSAGE_HEARTBEAT);
+    expect_submit(&rig, LEARNER_GATHER_FROM + 1, 1, "x");
+    expect_nothing(&rig);
+    rig_free(&rig);
+}
+
 static void large_requests_wait_for_room(void **unused)
 {
     (void)unused;
@@ -452,6 +472,7 @@ int main(void)
         cmocka_unit_test(what_is_in_flight_is_bounded),
         cmocka_unit_test(what_comes_meanwhile_is_gathered),
         cmocka_unit_test(what_is_gathered_is_not_withdrawn),
+        cmocka_unit_test(nothing_is_gathered_for_long),
         cmocka_unit_test(large_requests_wait_for_room),
         cmocka_unit_test(withdrawing),
         cmocka_unit_test(syncs),
