@@ -1,10 +1,10 @@
 /* carrier.h - the thread in which nanomsg receives, and how it shares the processors with ours.
  *
- * It wakes ours for each message, and ours, taking the message, wakes it for the next one. On one processor it then comes
- * in between at once, and the two wait in turns for each other's locks: 20 µs before a message is looked at (measured;
- * a write has four such hops). As SCHED_BATCH it *yields*: it runs when ours sleeps. But so it does to every program,
- * and where others keep all processors busy it would wait for milliseconds. So how long it has waited is looked at, and
- * it yields only as long as that is short. */
+ * It wakes ours for each message, and ours, taking the message, wakes it for the next one. On one processor it then
+ * comes in between at once, and the two wait in turns for each other's locks: 20 µs before a message is looked at
+ * (measured; a write has four such hops). As SCHED_BATCH it *yields*: it runs when ours sleeps. But so it does to every
+ * program, and where others keep all processors busy it would wait for milliseconds. So how long it has waited is
+ * looked at, and it yields only as long as that is short. */
 #ifndef PACT_CARRIER_H
 #define PACT_CARRIER_H
 
@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 enum {
-    CARRIER_LOOK_MS = 100,      /* how often its waiting is looked at, and … */
-    CARRIER_TURNS = 16,         /* … after how many turns at least */
-    CARRIER_WAIT_NS = 150000,   /* a wait that is too long, on average; 25 to 75 µs under our own load */
-    CARRIER_AGAIN_MS = 30000,   /* after which it tries again to yield */
+    CARRIER_LOOK_MS = 100,    /* how often its waiting is looked at, and … */
+    CARRIER_TURNS = 16,       /* … after how many turns at least */
+    CARRIER_WAIT_NS = 150000, /* a wait that is too long, on average; 25 to 75 µs under our own load */
+    CARRIER_AGAIN_MS = 30000, /* after which it tries again to yield */
 };
 
 /* nn_socket; the thread, if this makes it, yields. */

@@ -84,7 +84,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_seed_same_trace),
                                        cmocka_unit_test(without_faults_all_is_done),
-                                       cmocka_unit_test(what_waits_moves_with_the_stop),
-                                       cmocka_unit_test(a_stop_ends)};
+                                       cmocka_unit_test(what_waits_moves_with_the_stop), cmocka_unit_test(a_stop_ends)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

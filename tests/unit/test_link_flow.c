@@ -350,15 +350,23 @@ static void acknowledgements_are_few_and_in_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_duplicate_is_dropped_quietly),        CASE(a_gap_resets_the_link_at_once),
-        CASE(a_lost_tail_shows_with_the_next_ping),  CASE(silence_is_noticed_in_time_and_healed),
-        CASE(a_stall_of_the_machine_is_not_silence), CASE(a_quiet_link_stays_up_on_pings_alone),
-        CASE(a_lost_carrier_opens_anew_at_once),     CASE(closing_is_heard),
-        CASE(messages_of_every_size_arrive_whole),   CASE(small_messages_go_together),
-        CASE(nothing_of_a_frame_comes_after_the_end), CASE(a_malformed_batch_resets_the_link),
+        CASE(a_duplicate_is_dropped_quietly),
+        CASE(a_gap_resets_the_link_at_once),
+        CASE(a_lost_tail_shows_with_the_next_ping),
+        CASE(silence_is_noticed_in_time_and_healed),
+        CASE(a_stall_of_the_machine_is_not_silence),
+        CASE(a_quiet_link_stays_up_on_pings_alone),
+        CASE(a_lost_carrier_opens_anew_at_once),
+        CASE(closing_is_heard),
+        CASE(messages_of_every_size_arrive_whole),
+        CASE(small_messages_go_together),
+        CASE(nothing_of_a_frame_comes_after_the_end),
+        CASE(a_malformed_batch_resets_the_link),
         CASE(urgent_messages_pass_the_others),
-        CASE(no_more_is_sent_than_credit_allows),    CASE(a_full_queue_resets_the_link_and_never_blocks),
-        CASE(writable_says_when_the_queue_is_low),   CASE(acknowledgements_are_few_and_in_time),
+        CASE(no_more_is_sent_than_credit_allows),
+        CASE(a_full_queue_resets_the_link_and_never_blocks),
+        CASE(writable_says_when_the_queue_is_low),
+        CASE(acknowledgements_are_few_and_in_time),
     };
     return cmocka_run_group_tests(tests, pair_setup_keys, NULL);
 }

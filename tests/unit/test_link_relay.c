@@ -27,7 +27,7 @@ struct peer_end {
     struct link *link;
     struct relay *relay;
     bool up;
-    bool waits; /* the last one was sent to go with the next */
+    bool waits;            /* the last one was sent to go with the next */
     uint64_t connection;   /* ups so far */
     uint64_t sent[2];      /* messages of this connection, ordinary and urgent */
     uint64_t from;         /* the connection of the other end whose messages come */
