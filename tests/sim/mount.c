@@ -54,6 +54,8 @@ static void run_dial(struct cluster *cluster, struct event *event)
     if (mount->linked || event->tag != mount->dial_number)
         return;
     mount->server = (int)pick(cluster, cluster->server_count);
+    if (mount->server == mount->left) /* as the client, which goes on to the next of its list */
+        mount->server = (mount->server + 1) % (int)cluster->server_count;
     network_dial(cluster, end_of(mount), (unsigned)mount->server);
     later(mount, run_dial, ++mount->dial_number, pick_between(cluster, 150, 400) * MS);
 }
@@ -70,6 +72,7 @@ static void hang_up(struct mount *mount, uint64_t delay_ms)
     if (mount->linked)
         network_drop(mount->cluster, end_of(mount), (unsigned)mount->server);
     mount->linked = false;
+    mount->left = mount->server;
     mount->server = NONE;
     dial(mount, delay_ms * MS + pick(mount->cluster, 30 * MS));
 }
@@ -166,6 +169,7 @@ void mount_link(struct cluster *cluster, unsigned index, unsigned server, bool u
     if (up) {
         learner_up(mount->learner, mount_ms(mount), nonce, secret, &mount->output);
     } else {
+        mount->left = mount->server;
         mount->server = NONE;
         learner_down(mount->learner, mount_ms(mount), &mount->output);
         dial(mount, pick(cluster, 60 * MS));
@@ -249,7 +253,7 @@ static void begin(struct mount *mount)
     mount->learner = learner_new(&options, mount_ms(mount));
     buffer_free(&noop);
     mount->tree = state_new();
-    mount->server = NONE;
+    mount->server = mount->left = NONE;
     mount->tick_at_us = UINT64_MAX;
     mount->made_count = 0;
     mount->leaving = false;

@@ -19,6 +19,7 @@ struct mount {
     struct state *tree;
     struct snapshot_loader *loader;
     int server; /* linked with, or dialling; -1: none */
+    int left;   /* the one it was with, or dialled, before; -1: none */
     bool linked;
     uint64_t dial_number, tick_number, tick_at_us;
     bool carrying;
