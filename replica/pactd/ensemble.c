@@ -135,6 +135,7 @@ static void append_received(struct replica *replica, uint32_t skip)
         zab_stamped(replica->zab, entry.stamp_ns, clocks().running_ns);
         if (!pipeline_append(replica, entry.zxid, entries->list[i]))
             return;
+        priority_give_way();
     }
 }
 

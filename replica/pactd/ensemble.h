@@ -54,6 +54,8 @@ bool followers_pump(struct replica *replica);
 void install_announced(struct replica *replica, uint32_t peer, uint64_t zxid);
 /* From whom it comes; 0: none does. */
 uint32_t install_from(const struct replica *replica);
+/* A piece of a snapshot, of any length, to a loader: loader_feed, giving way in between. */
+int install_feed(struct snapshot_loader *loader, const uint8_t *at, size_t len);
 void install_chunk(struct replica *replica, struct bytes chunk);
 void install_end(struct replica *replica);
 void install_abort(struct replica *replica);

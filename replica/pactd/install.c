@@ -5,6 +5,20 @@
 
 #include "replica/pactd/attach.h"
 #include "replica/pactd/ensemble.h"
+#include "replica/pactd/priority.h"
+
+enum { PIECE_BYTES = 4096 };
+
+int install_feed(struct snapshot_loader *loader, const uint8_t *at, size_t len)
+{
+    int code = ERR_OK;
+    for (size_t done = 0, piece; code == ERR_OK && done < len; done += piece) {
+        piece = len - done < PIECE_BYTES ? len - done : PIECE_BYTES;
+        code = loader_feed(loader, at + done, piece);
+        priority_give_way();
+    }
+    return code;
+}
 
 void install_abort(struct replica *replica)
 {
@@ -60,7 +74,7 @@ void install_chunk(struct replica *replica, struct bytes chunk)
     if (code == ERR_OK)
         code = snapshot_writer_add(install->writer, chunk.at, chunk.len);
     if (code == ERR_OK)
-        code = loader_feed(install->loader, chunk.at, chunk.len);
+        code = install_feed(install->loader, chunk.at, chunk.len);
     if (code != ERR_OK)
         failed(replica, code);
 }

@@ -6,6 +6,7 @@
 
 #include "replica/pactd/attach.h"
 #include "replica/pactd/ensemble.h"
+#include "replica/pactd/priority.h"
 
 /* What an entry adds around its request: five numbers and their tags. */
 enum { ENTRY_OVERHEAD_BYTES = 128 };
@@ -163,6 +164,7 @@ static bool apply(struct replica *replica, struct bytes bytes)
         return false;
     }
     state_apply(replica->state, &entry, &result, NULL);
+    priority_give_way();
     compare_applied(replica);
     attach_applied(replica, &entry, &result);
     ensemble_applied(replica, &entry, &result);

@@ -33,6 +33,12 @@ void priority_stand_back(int steps)
     is_back = set(before + steps, SLICE_NS);
 }
 
+void priority_give_way(void)
+{
+    if (is_back)
+        syscall(SYS_sched_yield); /* glibc's sched.h and the system's types.h exclude each other */
+}
+
 void priority_come_forward(void)
 {
     if (is_back)

@@ -9,6 +9,7 @@
 
 #include "replica/pactd/attach.h"
 #include "replica/pactd/ensemble.h"
+#include "replica/pactd/priority.h"
 
 enum { READ_BYTES = 256 * 1024, PROGRESS_MS = 1000, LOOK_EVERY_ENTRIES = 4096 };
 
@@ -39,7 +40,7 @@ static int feed_snapshot(struct snapshot_reader *reader, struct snapshot_loader 
         code = snapshot_reader_next(reader, piece, READ_BYTES, &len);
         if (code != ERR_OK || len == 0)
             break;
-        code = loader_feed(loader, piece, len);
+        code = install_feed(loader, piece, len);
         done += len;
         if (progress_due(progress))
             report(REPORT_INFO, "loading the snapshot: %" PRIu64 " of %" PRIu64 " MiB, %" PRIu64 " znodes", done / MIB,
@@ -132,6 +133,7 @@ static int replay_entry(struct replica *replica, uint64_t zxid, struct bytes byt
     if (!ensemble_knows(replica, &entry))
         return ERR_BAD_FORMAT;
     state_apply(replica->state, &entry, &result, NULL);
+    priority_give_way();
     return ERR_OK;
 }
 
