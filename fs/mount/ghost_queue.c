@@ -1,74 +1,13 @@
-#include "fs/mount/ghost_queue.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
-#include "replica/state/hash.h"
+#include "fs/mount/ghost_queue_internal.h"
 
 enum {
-    LANES_MAX = 4,     /* a directory that goes to another one and replaces a third there */
-    MOVES = 0,         /* the lane of directories that go to other directories */
-    BUCKETS = 1 << 14, /* of names */
-    FEED_JOBS = 16,    /* taken out of the difference at once, and at most in one lane */
-    AGAIN_MAX = 65536  /* own changes that are told once more, over the limit */
-};
-
-struct place {
-    struct waiting *job;
-    struct lane *lane;
-    struct place *next;
-};
-
-/* One of a job's names, to be found by it. */
-struct named {
-    struct waiting *job;
-    uint64_t directory;
-    const char *name;
-    struct named *prev, *next; /* in its bucket, the newest first */
-};
-
-struct waiting {
-    struct ghost_job job;  /* first: the one is cast to the other */
-    struct named names[2]; /* those of a virtual file and of the mount's root are left out */
-    bool taken, told;
-    struct place places[LANES_MAX];
-    unsigned lanes, ahead; /* in how many lanes it stands; in how many of them others are ahead of it */
-    uint64_t seq;          /* order of arrival */
-    uint64_t key;          /* what it announces again and again: see key_of; 0: nothing */
-    uint64_t due_ns;       /* rests until then; 0: does not. In one lane, and behind it nothing but what rests, too */
-    struct waiting *next;  /* in its line, once it is ready; or among those that rest, if it is the head of its lane */
-    struct waiting *prev;
-    UT_hash_handle hh; /* in `repeated`, by key */
-};
-
-struct lane {
-    uint64_t directory;
-    struct place *head, **tail;
-    struct place *resting; /* the first; all behind it rest, too */
-    size_t jobs;
-    uint64_t barrier; /* seq of the last create, delete or rename */
-    UT_hash_handle hh;
-};
-
-struct line {
-    struct waiting *head, **tail;
-};
-
-struct ghost_queue {
-    size_t limit, jobs;
-    uint64_t seq, coalesced, overflows;
-    struct lane *lanes;
-    struct waiting *repeated;
-    struct line fresh, backlog; /* ready: on arrival; when what was ahead was done */
-    bool backlog_next;          /* they take turns */
-    uint64_t now_ns;
-    struct waiting *resting; /* heads of lanes, the first that is due first */
-    size_t rests;            /* jobs that rest, those behind such heads included */
-    struct ghost_diff *diff;
-    struct named *buckets[BUCKETS];
+    MOVES = 0,     /* the lane of directories that go to other directories */
+    FEED_JOBS = 16 /* taken out of the difference at once, and at most in one lane */
 };
 
 struct ghost_queue *ghost_queue_new(size_t limit, ghost_parent_of parent_of, void *arg)
@@ -216,7 +155,7 @@ static void leave(struct ghost_queue *queue, struct place *place)
 
 /* --- changes that repeat --- */
 
-static bool structural(enum ghost_kind kind)
+bool ghost_structural(enum ghost_kind kind)
 {
     return kind == GHOST_CREATE || kind == GHOST_DELETE || kind == GHOST_RENAME || kind == GHOST_EXCHANGE;
 }
@@ -250,7 +189,7 @@ static struct waiting *find_repeated(struct ghost_queue *queue, uint64_t key)
     return job;
 }
 
-static void forget_repeated(struct ghost_queue *queue, struct waiting *job)
+void ghost_forget_repeated(struct ghost_queue *queue, struct waiting *job)
 {
     if (find_repeated(queue, job->key) == job)
         HASH_DEL(queue->repeated, job);
@@ -260,7 +199,7 @@ static void forget_repeated(struct ghost_queue *queue, struct waiting *job)
  * directory since: events must not pass those. */
 static bool coalesce(struct ghost_queue *queue, const struct ghost_change *change)
 {
-    if (structural(change->kind))
+    if (ghost_structural(change->kind))
         return false;
     struct waiting *job = find_repeated(queue, key_of(change));
     if (!job || job->job.change.parent != change->parent || job->seq < job->places[0].lane->barrier)
@@ -274,41 +213,6 @@ static bool coalesce(struct ghost_queue *queue, const struct ghost_change *chang
     }
     queue->coalesced++;
     return true;
-}
-
-/* --- by name --- */
-
-static struct named **bucket_of(struct ghost_queue *queue, uint64_t directory, const char *name)
-{
-    return &queue->buckets[hash_bytes(name, strlen(name), directory) % BUCKETS];
-}
-
-static void index_name(struct ghost_queue *queue, struct named *named, uint64_t directory, const char *name)
-{
-    struct named **bucket = bucket_of(queue, directory, name);
-    named->directory = directory;
-    named->name = name;
-    DL_PREPEND(*bucket, named);
-}
-
-static void index_names(struct ghost_queue *queue, struct waiting *job)
-{
-    const struct ghost_change *change = &job->job.change;
-    bool two = change->kind == GHOST_RENAME || change->kind == GHOST_EXCHANGE;
-    job->names[0].job = job->names[1].job = job;
-    if (change->parent)
-        index_name(queue, &job->names[0], change->parent, change->name);
-    if (two)
-        index_name(queue, &job->names[1], change->to_parent, change->to_name);
-}
-
-static void unindex_names(struct ghost_queue *queue, struct waiting *job)
-{
-    for (size_t i = 0; i < sizeof job->names / sizeof *job->names; i++) {
-        struct named *named = &job->names[i];
-        if (named->name)
-            DL_DELETE(*bucket_of(queue, named->directory, named->name), named);
-    }
 }
 
 /* --- jobs --- */
@@ -347,7 +251,7 @@ static void stand_in_lanes(struct ghost_queue *queue, struct waiting *job)
         stand_in(queue, job, change->other);
     if ((change->kind == GHOST_CREATE || change->kind == GHOST_DELETE) && change->node_kind == KIND_DIRECTORY)
         stand_in(queue, job, change->id);
-    if (structural(change->kind))
+    if (ghost_structural(change->kind))
         for (unsigned i = 0; i < job->lanes; i++)
             job->places[i].lane->barrier = job->seq;
 }
@@ -358,12 +262,12 @@ static void enqueue_until(struct ghost_queue *queue, const struct ghost_change *
     job->seq = ++queue->seq;
     job->due_ns = due_ns;
     stand_in_lanes(queue, job);
-    index_names(queue, job);
+    ghost_index_names(queue, job);
     job->key = key_of(change);
     if (job->key) {
         struct waiting *earlier = find_repeated(queue, job->key);
         if (earlier)
-            forget_repeated(queue, earlier);
+            ghost_forget_repeated(queue, earlier);
         HASH_ADD(hh, queue->repeated, key, sizeof job->key, job);
     }
     queue->rests += due_ns != 0;
@@ -374,7 +278,7 @@ static void enqueue_until(struct ghost_queue *queue, const struct ghost_change *
     queue->jobs++;
 }
 
-static void enqueue(struct ghost_queue *queue, const struct ghost_change *change)
+void ghost_enqueue(struct ghost_queue *queue, const struct ghost_change *change)
 {
     enqueue_until(queue, change, 0);
 }
@@ -392,7 +296,7 @@ static void flush_difference(struct ghost_queue *queue)
     struct ghost_change change;
     if (queue->jobs + ghost_diff_count(queue->diff) <= queue->limit / 4)
         while (ghost_diff_next(queue->diff, any_room, NULL, &change))
-            enqueue(queue, &change);
+            ghost_enqueue(queue, &change);
 }
 
 void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *change)
@@ -412,91 +316,6 @@ void ghost_queue_push(struct ghost_queue *queue, const struct ghost_change *chan
     }
     queue->overflows++;
     ghost_diff_note(queue->diff, change);
-}
-
-/* What an own change makes of one name: who had it before, and whether anybody has it after. */
-struct own_name {
-    uint64_t directory;
-    const char *name;
-    uint64_t before; /* 0: nobody */
-    bool gone;       /* `before` is removed */
-    bool taken;      /* there is somebody after */
-};
-
-static void make_void(struct ghost_queue *queue, struct waiting *job)
-{
-    job->job.is_void = true;
-    forget_repeated(queue, job);
-}
-
-/* Of content and attributes the node's own watchers are told, under the name that the kernel has it by. */
-static void overtake_content(struct ghost_queue *queue, const struct own_name *own, struct waiting *job)
-{
-    if (job->taken || job->job.change.id != own->before)
-        return;
-    if (own->gone)
-        make_void(queue, job);
-    else
-        job->job.change.nameless = true;
-}
-
-/* Whether somebody has the name when this has been told. */
-static bool leaves_somebody(const struct named *named)
-{
-    enum ghost_kind kind = named->job->job.change.kind;
-    return kind == GHOST_CREATE || kind == GHOST_EXCHANGE || named == &named->job->names[1];
-}
-
-/* Whether the name will be wrong when all that waits has been told. What waits may end with the making of the node that
- * has gone from here since: that is void. */
-static bool overtake_name(struct ghost_queue *queue, const struct own_name *own)
-{
-    bool newest = true, remains = false, wrong = false;
-    struct named *named;
-    DL_FOREACH(*bucket_of(queue, own->directory, own->name), named)
-    {
-        struct waiting *job = named->job;
-        if (job->told || job->job.is_void || named->directory != own->directory || strcmp(named->name, own->name))
-            continue;
-        if (!structural(job->job.change.kind)) {
-            overtake_content(queue, own, job);
-            continue;
-        }
-        if (newest && job->job.change.kind == GHOST_CREATE && job->job.change.id == own->before) {
-            make_void(queue, job);
-        } else if (!remains) {
-            wrong = own->taken || leaves_somebody(named);
-            remains = true;
-        }
-        newest = false;
-    }
-    return wrong;
-}
-
-void ghost_queue_overtake(struct ghost_queue *queue, const struct ghost_change *change)
-{
-    bool exchange = change->kind == GHOST_EXCHANGE, two = exchange || change->kind == GHOST_RENAME;
-    bool deleted = change->kind == GHOST_DELETE, created = change->kind == GHOST_CREATE;
-    struct ghost_change late[2];
-    size_t count;
-    bool wrong = overtake_name(queue, &(struct own_name){.directory = change->parent,
-                                                         .name = change->name,
-                                                         .before = created ? 0 : change->id,
-                                                         .gone = deleted,
-                                                         .taken = created || exchange});
-    if (two)
-        wrong |= overtake_name(queue, &(struct own_name){.directory = change->to_parent,
-                                                         .name = change->to_name,
-                                                         .before = change->other,
-                                                         .gone = !exchange,
-                                                         .taken = true});
-    /* Over the limit, as each is a call that has waited for its commit; but where a directory is stuck for long, who
-     * watches it has to look again. */
-    if (wrong && queue->jobs < queue->limit + AGAIN_MAX)
-        enqueue(queue, change);
-    count = ghost_diff_overtake(queue->diff, change, late);
-    for (size_t i = 0; i < count; i++)
-        enqueue(queue, &late[i]);
 }
 
 void ghost_queue_push_difference(struct ghost_queue *queue, const struct ghost_change *change)
@@ -526,7 +345,7 @@ static void feed(struct ghost_queue *queue)
     size_t looks = ghost_diff_count(queue->diff) / GHOST_DIFF_LOOK + 1;
     while (!any_ready(queue) && looks--)
         for (int i = 0; i < FEED_JOBS && ghost_diff_next(queue->diff, has_room, queue, &change); i++)
-            enqueue(queue, &change);
+            ghost_enqueue(queue, &change);
 }
 
 bool ghost_queue_ready(struct ghost_queue *queue)
@@ -544,7 +363,7 @@ struct ghost_job *ghost_queue_take(struct ghost_queue *queue)
     bool backlog = !queue->fresh.head || (queue->backlog.head && queue->backlog_next);
     queue->backlog_next = !backlog;
     struct waiting *job = take_from(backlog ? &queue->backlog : &queue->fresh);
-    forget_repeated(queue, job);
+    ghost_forget_repeated(queue, job);
     job->taken = true;
     return &job->job;
 }
@@ -562,7 +381,7 @@ void ghost_queue_done(struct ghost_queue *queue, struct ghost_job *done)
     assert(queue->jobs);
     for (unsigned i = 0; i < job->lanes; i++)
         leave(queue, &job->places[i]);
-    unindex_names(queue, job);
+    ghost_unindex_names(queue, job);
     queue->jobs--;
     free(job);
 }
