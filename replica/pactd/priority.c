@@ -1,16 +1,30 @@
 #include "replica/pactd/priority.h"
 
-#include <linux/sched/types.h>
+#include <sched.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <uv.h>
 
-/* The longest: who wakes up with a shorter one goes first, at once (Linux 6.12). */
-enum { SLICE_NS = 100000000 };
+enum {
+    SLICE_NS = 10000000,    /* longer than anybody's own: who wakes up with a shorter one goes first (Linux 6.12) */
+    LONG_WAIT_NS = 1000000, /* after one of these … */
+    RUNS_FOR_A_WAIT = 10    /* … so many times as long without giving way */
+};
+
+/* sched_setattr(2), as of Linux 3.14: its own header and sched.h exclude each other. */
+struct attr {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
 
 static _Thread_local bool is_back;
 static _Thread_local int before;
+static _Thread_local uint64_t next_ns; /* it gives way again */
 
 /* The only way to know is to try: one step forward, which takes the same permission as the way back. */
 static bool may_return(void)
@@ -22,7 +36,8 @@ static bool may_return(void)
 /* Slice 0: the system's own. */
 static bool set(int nice, uint64_t slice_ns)
 {
-    struct sched_attr attr = {.size = sizeof attr, .sched_nice = nice, .sched_runtime = slice_ns};
+    struct attr attr = {
+        .size = sizeof attr, .policy = (uint32_t)sched_getscheduler(0), .nice = nice, .runtime = slice_ns};
     return syscall(SYS_sched_setattr, 0, &attr, 0) == 0 || setpriority(PRIO_PROCESS, 0, nice) == 0;
 }
 
@@ -33,10 +48,15 @@ void priority_stand_back(int steps)
     is_back = set(before + steps, SLICE_NS);
 }
 
+/* Who gives way gives up the rest of a slice, which at a low weight is a second of what others run. */
 void priority_give_way(void)
 {
-    if (is_back)
-        syscall(SYS_sched_yield); /* glibc's sched.h and the system's types.h exclude each other */
+    uint64_t from_ns = is_back ? uv_hrtime() : 0;
+    if (!is_back || from_ns < next_ns)
+        return;
+    sched_yield();
+    uint64_t now_ns = uv_hrtime(), waited_ns = now_ns - from_ns;
+    next_ns = waited_ns < LONG_WAIT_NS ? 0 : now_ns + RUNS_FOR_A_WAIT * waited_ns;
 }
 
 void priority_come_forward(void)
