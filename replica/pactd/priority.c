@@ -9,8 +9,9 @@
 
 enum {
     SLICE_NS = 10000000,    /* longer than anybody's own: who wakes up with a shorter one goes first (Linux 6.12) */
+    WORK_NS = 20000,        /* between giving way and giving way, which costs some 0.5 us */
     LONG_WAIT_NS = 1000000, /* after one of these … */
-    RUNS_FOR_A_WAIT = 10    /* … so many times as long without giving way */
+    RUNS_FOR_A_WAIT = 10    /* … so many times as long */
 };
 
 /* sched_setattr(2), as of Linux 3.14: its own header and sched.h exclude each other. */
@@ -56,7 +57,7 @@ void priority_give_way(void)
         return;
     sched_yield();
     uint64_t now_ns = uv_hrtime(), waited_ns = now_ns - from_ns;
-    next_ns = waited_ns < LONG_WAIT_NS ? 0 : now_ns + RUNS_FOR_A_WAIT * waited_ns;
+    next_ns = now_ns + (waited_ns < LONG_WAIT_NS ? WORK_NS : RUNS_FOR_A_WAIT * waited_ns);
 }
 
 void priority_come_forward(void)
