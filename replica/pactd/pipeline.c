@@ -164,10 +164,10 @@ static bool apply(struct replica *replica, struct bytes bytes)
         return false;
     }
     state_apply(replica->state, &entry, &result, NULL);
-    priority_give_way();
     compare_applied(replica);
     attach_applied(replica, &entry, &result);
     ensemble_applied(replica, &entry, &result);
+    priority_give_way();
     return true;
 }
 

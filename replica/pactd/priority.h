@@ -15,7 +15,7 @@ enum { BACK_A_LITTLE = 10, BACK_FAR = 19 };
 /* Both may be called again. A thread that is made meanwhile inherits the lower priority. */
 void priority_stand_back(int steps);
 void priority_come_forward(void);
-/* Between two pieces of long work, some 10 us each at most; nothing but for one who stands back. Its low weight alone
+/* Between two pieces of long work, some 50 us each at most; nothing but for one who stands back. Its low weight alone
  * is not enough: once it runs, the system lets it run for some ms, also while others are ready (Linux 6.6 and later);
  * only who wakes up goes first, not who was pushed aside by one that woke up, and is ready still. Where the processors
  * are always taken it loses a tenth of its time by this. */

@@ -33,7 +33,7 @@ static void *keep_busy(void *arg)
 }
 
 /* How many pieces of work of 8 us are done beside a thread that never waits, in 2 s. */
-static unsigned pieces(int steps)
+static unsigned pieces(void)
 {
     atomic_bool ended = false;
     cpu_set_t before;
@@ -41,7 +41,7 @@ static unsigned pieces(int steps)
     unsigned count = 0;
     on_one_processor(&before);
     assert_int_equal(pthread_create(&busy, NULL, keep_busy, &ended), 0);
-    priority_stand_back(steps);
+    priority_stand_back(BACK_A_LITTLE);
     for (uint64_t end_ns = uv_hrtime() + UINT64_C(1000) * RUN_US; uv_hrtime() < end_ns; count++) {
         uint64_t done_ns = uv_hrtime() + PIECE_US * US;
         while (uv_hrtime() < done_ns)
@@ -60,7 +60,7 @@ static void it_gets_on_where_the_processor_is_always_taken(void **state)
 {
     (void)state;
     const int nice = getpriority(PRIO_PROCESS, 0);
-    unsigned count = pieces(BACK_A_LITTLE);
+    unsigned count = pieces();
     assert_int_equal(getpriority(PRIO_PROCESS, 0), nice);
     assert_in_range(count, 200, RUN_US / PIECE_US);
 }
