@@ -76,9 +76,8 @@ static int find(fuse_req_t req, fuse_ino_t ino, struct node_stat *stat)
     return control_is(ino) ? ERR_NO_XATTR : mount_stat(mount, znode_of(mount, ino), stat);
 }
 
-void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+static void get(struct mount *mount, fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-    struct mount *mount = mount_of(req);
     struct node_stat stat;
     struct bytes value = {0};
     char text[32], *copy = NULL;
@@ -108,6 +107,14 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     else
         reply_code(req, found ? ERR_TOO_MANY : ERR_NO_XATTR);
     free(copy);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    struct mount *mount = mount_of(req);
+    cache_begin_read(mount->cache); /* who has seen a version must not be shown the size of the one before */
+    get(mount, req, ino, name, size);
+    cache_end_read(mount->cache);
 }
 
 /* Appends names, each with its NUL, as far as they fit into LIMIT_XATTRS_BYTES and the virtual ones' room. */
