@@ -8,6 +8,8 @@
  *    hold it up. A reply of before that the kernel has not taken in yet is void (its attribute version); but not the
  *    LOOKUP that makes the inode, which has no version yet: where the kernel does not have what it was told of, all
  *    names expire at once, so that it looks again.
+ *    Not told is a change of content alone where the kernel has voided size and times itself, by a write that has
+ * ended, and has been told of none to keep since.
  * 3. Names are expired by a thread of their own (cache_names.c), after the gate is open again and before the next entry
  *    is applied, because expiring takes the lock of a directory, which a LOOKUP in flight may hold while it waits at
  *    the gate. So who sees an entry finds nothing older than the one before it.
@@ -152,12 +154,15 @@ static bool forget_attr(const struct mount *mount, uint64_t id)
     return fuse_lowlevel_notify_inval_inode(mount->session, inode_of(mount, id), -1, 0) != -ENOENT;
 }
 
-void cache_opened(struct cache *cache, uint64_t id, bool writes)
+void cache_opened(struct cache *cache, uint64_t id)
 {
-    struct inodes *inodes = cache->mount->inodes;
-    bool late = inodes_take_late(inodes, id);
-    if (late || (writes && inodes_take_attr(inodes, id)))
+    if (inodes_take_late(cache->mount->inodes, id))
         forget_attr(cache->mount, id);
+}
+
+void cache_written(struct cache *cache, uint64_t id)
+{
+    inodes_void_content(cache->mount->inodes, id);
 }
 
 /* False: what it was told of it may be on its way still. */
@@ -181,10 +186,13 @@ static bool forget_touched(const struct cache *cache, const struct change *chang
         all &= forget_changed(cache, change->parent);
         all &= forget_changed(cache, change->to_parent);
         __attribute__((fallthrough));
-    case CHANGE_DATA:
     case CHANGE_ATTR:
     case CHANGE_META:
         all &= forget_changed(cache, change->id);
+        break;
+    case CHANGE_DATA:
+        if (!inodes_content_void(cache->mount->inodes, change->id))
+            all &= forget_changed(cache, change->id);
         break;
     case CHANGE_SESSION_OPEN:
     case CHANGE_SESSION_CLOSE:

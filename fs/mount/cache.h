@@ -33,9 +33,11 @@ void cache_end_read(struct cache *cache);
 double cache_attr_s(struct cache *cache, fuse_ino_t ino, const struct node_stat *stat);
 double cache_name_s(struct cache *cache, uint64_t parent, const struct node_stat *stat);
 
-/* A file is opened: where what the kernel was told of it came too late, it is to ask; and for one that is written,
- * whose size it sets by what is written. Not in the gate. */
-void cache_opened(struct cache *cache, uint64_t id, bool writes);
+/* A file is opened: where what the kernel was told of it came too late, it is to ask. Not in the gate. */
+void cache_opened(struct cache *cache, uint64_t id);
+/* A thread commits what it has written by calls that have ended. With each of them the kernel voided the size and the
+ * times that it had; and as long as the file is written here, it is told of none to keep. */
+void cache_written(struct cache *cache, uint64_t id);
 
 /* A local call is about to change names in a directory: the kernel holds the directory's lock until it is answered. */
 void cache_set_busy(struct cache *cache, uint64_t parent);

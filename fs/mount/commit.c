@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
 #include "fs/mount/fence.h"
@@ -266,6 +267,8 @@ static void submit_data(struct handle *handle, struct call *call, const struct e
         {.kind = OP_SET_ATTR},
     };
     attributes(handle, count, &ops[1].set_attr);
+    if (call->finish_value < 0 && handle->voider && handle->voider == fuse_req_ctx(call->req)->pid)
+        cache_written(handle->mount->cache, handle->id);
     struct request request =
         ops[1].set_attr.mask ? (struct request){.kind = OP_MULTI, .multi = {.ops = ops, .count = 2}} : ops[0];
     take(handle, append);

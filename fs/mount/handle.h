@@ -49,6 +49,8 @@ struct handle {
     pid_t tgid;      /* the opener's thread group; 0: not known */
     uint64_t opener; /* its identity (process.h); 0: it had ended */
     pid_t writer;    /* the thread that wrote last; 0: none */
+    pid_t voider;    /* the thread of the last write(2) or O_TRUNC: when that call has ended, the kernel has voided the
+                      * size and times it had; 0: none, or a mapped page was written since */
     bool cut_taken;  /* what it had cut to nothing went with another process's commit */
     uint64_t session;
     struct stage stage;

@@ -16,6 +16,7 @@ struct inode {
     bool seen;        /* by others than ghosts */
     bool inherited;   /* a worker before had it looked up: the kernel owes more than `lookups` */
     bool paged, attr_cached, attr_late;
+    bool content_void;     /* of what is cached, the kernel has voided size and times by itself */
     uint64_t named;        /* the value of inodes.names when its name was cached; 0: it was not */
     uint64_t barred_ms[2]; /* by enum inode_bar */
     mode_t mode;           /* 0: nothing told yet */
@@ -197,6 +198,7 @@ bool inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name)
     struct inode *inode = id < ESTATE_KNOWN_IDS ? find(inodes, id) : NULL;
     if (inode) {
         inode->attr_cached |= attr;
+        inode->content_void &= !attr;
         inode->named = name ? inodes->names : inode->named;
     }
     pthread_mutex_unlock(&inodes->lock);
@@ -209,17 +211,37 @@ bool inodes_take_attr(struct inodes *inodes, uint64_t id)
     struct inode *inode = find(inodes, id);
     bool cached = inode && inode->attr_cached;
     if (cached)
-        inode->attr_cached = false;
+        inode->attr_cached = inode->content_void = false;
     pthread_mutex_unlock(&inodes->lock);
     return cached;
+}
+
+void inodes_void_content(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    struct inode *inode = find(inodes, id);
+    if (inode)
+        inode->content_void = inode->attr_cached && !inode->attr_late;
+    pthread_mutex_unlock(&inodes->lock);
+}
+
+bool inodes_content_void(struct inodes *inodes, uint64_t id)
+{
+    pthread_mutex_lock(&inodes->lock);
+    const struct inode *inode = find(inodes, id);
+    bool is_void = inode && inode->content_void;
+    pthread_mutex_unlock(&inodes->lock);
+    return is_void;
 }
 
 void inodes_set_late(struct inodes *inodes, uint64_t id)
 {
     pthread_mutex_lock(&inodes->lock);
     struct inode *inode = find(inodes, id);
-    if (inode)
+    if (inode) {
         inode->attr_cached = inode->attr_late = true;
+        inode->content_void = false;
+    }
     pthread_mutex_unlock(&inodes->lock);
 }
 

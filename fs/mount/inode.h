@@ -32,6 +32,10 @@ bool inodes_known(struct inodes *inodes, uint64_t id);
  * that is not known it must not. */
 bool inodes_set_cached(struct inodes *inodes, uint64_t id, bool attr, bool name);
 bool inodes_take_attr(struct inodes *inodes, uint64_t id); /* whether it may; and forgets it */
+/* Of its attributes the kernel has voided size and times by itself, until others may be cached: a change of these alone
+ * need not be told. */
+void inodes_void_content(struct inodes *inodes, uint64_t id);
+bool inodes_content_void(struct inodes *inodes, uint64_t id);
 /* Its attributes are on their way to the kernel, which could not be told that they are void: it may cache them. */
 void inodes_set_late(struct inodes *inodes, uint64_t id);
 bool inodes_take_late(struct inodes *inodes, uint64_t id); /* whether that was so; and forgets it */

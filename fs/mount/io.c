@@ -65,7 +65,7 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
         io_close(mount, handle->fh);
         return ERR_NO_NODE;
     }
-    cache_opened(mount->cache, handle->id, writes);
+    cache_opened(mount->cache, handle->id);
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
     handle->opener = process_identify(handle->tgid);
     handle->left->tgid = handle->tgid;
@@ -73,8 +73,10 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     handle_mark(handle, ESTATE_WRITABLE, writes);
     handle_mark(handle, ESTATE_BY_USER, handle->by_user);
     handle_mark(handle, ESTATE_UNBORN, unborn);
-    if (fi->flags & O_TRUNC)
+    if (fi->flags & O_TRUNC) {
         code = handle_truncate(handle, 0);
+        handle->voider = fuse_req_ctx(req)->pid;
+    }
     fi->fh = handle->fh;
     fi->direct_io = 1;
     if (code)
@@ -231,6 +233,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *at, size_t len, off_t 
     }
     handle->by_user |= fuse_req_ctx(req)->uid != 0;
     handle->writer = fuse_req_ctx(req)->pid;
+    handle->voider = fi->writepage ? 0 : handle->writer;
     /* A mapped page is written where it belongs, whatever the descriptor's flags. */
     if ((fi->flags & O_APPEND) && !fi->writepage) {
         commit_append(handle, req, at, len);

@@ -189,6 +189,15 @@ sync
 echo 2 >/proc/sys/vm/drop_caches
 mkdir "$A/a/dropped"
 told "after dropping the caches" "0 CREATE,ISDIR dropped"
+echo 2 >/proc/sys/vm/drop_caches
+echo 44 >"$A/a/g"
+told "the same with a file's: its directory's watch hears of its data" "
+    0 OPEN g
+    2 OPEN .
+    0 MODIFY g
+    2 MODIFY .
+    0 CLOSE_WRITE g
+    2 CLOSE_WRITE ."
 
 end_watch
 mkdir -p "$A/tree/x/y"
