@@ -16,7 +16,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
@@ -134,32 +137,49 @@ static void end_log(void *context)
     end(context);
 }
 
-/* Waits for an event on `watch`: its time, or fails after five seconds. */
-static double wait_event(int watch)
+/* The watcher: it reads events as they come, and says when. */
+struct watcher {
+    int watch;
+    sem_t seen;
+    double seen_us;
+};
+
+static void *read_events(void *arg)
 {
+    struct watcher *watcher = arg;
     char events[4096];
-    struct pollfd ready = {.fd = watch, .events = POLLIN};
-    if (poll(&ready, 1, 5000) != 1)
-        bench_fail("bench_mount: no event within 5 s");
-    double now = bench_now_us();
-    if (read(watch, events, sizeof events) <= 0)
-        bench_fail("bench_mount: cannot read events");
-    return now;
+    while (read(watcher->watch, events, sizeof events) > 0) {
+        watcher->seen_us = bench_now_us();
+        sem_post(&watcher->seen);
+    }
+    bench_fail("bench_mount: cannot read events");
 }
 
-static void drain(int watch, int ms)
+/* The file's creation may be announced still. */
+static void drain(int watch)
 {
     char events[4096];
     struct pollfd ready = {.fd = watch, .events = POLLIN};
-    while (poll(&ready, 1, ms) == 1)
+    while (poll(&ready, 1, 100) == 1)
         if (read(watch, events, sizeof events) <= 0)
             return;
+}
+
+static void wait_seen(struct watcher *watcher)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 5;
+    if (sem_timedwait(&watcher->seen, &until) != 0)
+        bench_fail("bench_mount: no event within 5 s");
 }
 
 static int measure_events(const char *a, const char *b, int count)
 {
     char here[PATH_MAX], there[PATH_MAX];
     struct bench_latencies latencies = {0};
+    struct watcher watcher = {.watch = inotify_init1(IN_CLOEXEC)};
+    pthread_t thread;
     snprintf(here, sizeof here, "%s/event", a);
     snprintf(there, sizeof there, "%s/event", b);
     if (write_file(here, O_TRUNC) != 0)
@@ -169,19 +189,22 @@ static int measure_events(const char *a, const char *b, int count)
             bench_fail("bench_mount: %s does not show up in the second mount", there);
         usleep(1000);
     }
-    int watch = inotify_init1(IN_CLOEXEC);
-    if (inotify_add_watch(watch, there, IN_MODIFY) < 0)
+    if (inotify_add_watch(watcher.watch, there, IN_MODIFY) < 0)
         bench_fail("bench_mount: %s: %s", there, strerror(errno));
+    drain(watcher.watch);
+    sem_init(&watcher.seen, 0, 0);
+    if (pthread_create(&thread, NULL, read_events, &watcher) != 0)
+        bench_fail("bench_mount: no thread");
     double begun = bench_now_us();
     for (int i = 0; i < count; i++) {
-        drain(watch, 2);
         int fd = open(here, O_WRONLY);
         if (fd < 0 || pwrite(fd, &i, sizeof i, 0) != sizeof i)
             bench_fail("bench_mount: %s: %s", here, strerror(errno));
         double closed = bench_now_us();
         if (close(fd) != 0)
             bench_fail("bench_mount: close: %s", strerror(errno));
-        bench_add(&latencies, wait_event(watch) - closed);
+        wait_seen(&watcher);
+        bench_add(&latencies, watcher.seen_us - closed);
     }
     bench_print(&latencies, (bench_now_us() - begun) / 1e6);
     return unlink(here);
