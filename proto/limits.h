@@ -100,6 +100,8 @@
 #define LIMIT_STAGED_BYTES (64u * MIB) /* staged and not yet committed, all handles together */
 #define LIMIT_GHOSTS       65536u      /* pending changes to announce */
 #define LIMIT_HOLDERS      16384u      /* processes that hold a lock, or own or made an ephemeral, of one mount */
+#define LIMIT_KEPT_TABLES  16u         /* processes of which /proc is kept open */
+#define LIMIT_KEPT_INFOS   16u         /* descriptors of each, the lowest ones */
 #define UNBORN_WAIT_MS     100u        /* OPEN and GETATTR wait this long for a RELEASE under way */
 #define TURN_WAIT_MS       1000u       /* and a RELEASE for those of what was closed before */
 

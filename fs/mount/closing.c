@@ -11,10 +11,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "fs/mount/fdtable.h"
+
 /* Reads a small file of /proc. The length; 0 if it can't be read. NUL-terminates. */
-static size_t read_at(int directory, const char *name, char *to, size_t cap)
+static size_t read_proc(pid_t pid, const char *name, char *to, size_t cap)
 {
-    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
     ssize_t len = read(fd, to, cap - 1);
@@ -23,13 +27,6 @@ static size_t read_at(int directory, const char *name, char *to, size_t cap)
         len = 0;
     to[len] = 0;
     return (size_t)len;
-}
-
-static size_t read_proc(pid_t pid, const char *name, char *to, size_t cap)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    return read_at(AT_FDCWD, path, to, cap);
 }
 
 pid_t process_of(pid_t tid)
@@ -72,12 +69,12 @@ static bool mount_is_on(pid_t pid, int64_t mount_id, dev_t device)
     return found;
 }
 
-/* Whether descriptor `name` of the open directory /proc/PID/fdinfo writes to the inode. (A stat of /proc/PID/fd/N would
- * be cheaper, but in an execve that closes its descriptors it waits for us.) */
-static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev_t device)
+/* Whether a descriptor writes to the inode. (Not by a stat of /proc/PID/fd/N: in an execve that closes its descriptors
+ * it waits for us.) */
+static bool writes_to(struct fdtable *table, int fd, uint64_t ino, dev_t device)
 {
     char text[1024];
-    if (!read_at(fdinfo, name, text, sizeof text))
+    if (!fdtable_info(table, fd, text, sizeof text))
         return false;
     int64_t flags = field(text, "flags:", 8), mount_id = field(text, "mnt_id:", 10);
     const char *at = strstr(text, "ino:");
@@ -85,7 +82,7 @@ static bool writes_to(int fdinfo, const char *name, pid_t pid, uint64_t ino, dev
         return false;
     if ((flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY)
         return false;
-    return mount_is_on(pid, mount_id, device);
+    return mount_is_on(fdtable_pid(table), mount_id, device);
 }
 
 /* The open files of a process that its descriptors have shown so far, a descriptor of each. Beyond FILES_MAX, and where
@@ -123,26 +120,26 @@ enum table { TABLE_EMPTY, TABLE_HARMLESS, TABLE_WRITES };
 
 /* What the descriptor table of a process has: nothing at all, something, or more than `others` open files that write to
  * the inode. With ino 0 the first descriptor found is enough. */
-static enum table look_at_table(pid_t pid, uint64_t ino, dev_t device, unsigned others)
+static enum table look_at_table(struct fdtable *of, uint64_t ino, dev_t device, unsigned others)
 {
     enum table table = TABLE_EMPTY;
-    char path[64];
-    const struct dirent *entry;
-    struct open_files files = {.pid = pid};
-    snprintf(path, sizeof path, "/proc/%d/fdinfo", pid);
-    DIR *directory = opendir(path);
-    if (!directory)
-        return table;
-    while (table != TABLE_WRITES && (entry = readdir(directory))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        if (ino && writes_to(dirfd(directory), entry->d_name, pid, ino, device))
-            count_file(&files, atoi(entry->d_name));
+    struct open_files files = {.pid = fdtable_pid(of)};
+    fdtable_rewind(of);
+    for (int fd; table != TABLE_WRITES && (fd = fdtable_next(of)) >= 0;) {
+        if (ino && writes_to(of, fd, ino, device))
+            count_file(&files, fd);
         table = files.count > others ? TABLE_WRITES : TABLE_HARMLESS;
         if (!ino)
             break;
     }
-    closedir(directory);
+    return table;
+}
+
+static enum table look_once(pid_t pid, uint64_t ino, dev_t device)
+{
+    struct fdtable *of = fdtable_open(pid);
+    enum table table = look_at_table(of, ino, device, 0);
+    fdtable_close(of);
     return table;
 }
 
@@ -170,7 +167,7 @@ static bool children_write(int tasks, const char *tid, struct kin *kin)
     text[len] = 0;
     for (char *at = text, *end; strtol(at, &end, 10) > 0; at = end) {
         pid_t child = (pid_t)strtol(at, NULL, 10);
-        if (!kin->left-- || look_at_table(child, kin->ino, kin->device, 0) == TABLE_WRITES || kin_writes(child, kin))
+        if (!kin->left-- || look_once(child, kin->ino, kin->device) == TABLE_WRITES || kin_writes(child, kin))
             return true;
     }
     return false;
@@ -230,14 +227,14 @@ static bool is_being_killed(pid_t pid)
     return code && (strtol(code, NULL, 10) & 0x7f);
 }
 
-enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others)
+enum closing closing_judge(struct fdtable *opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others)
 {
-    enum table table = opener ? look_at_table(opener, ino, device, others) : TABLE_EMPTY;
+    enum table table = look_at_table(opener, ino, device, others);
     if (table == TABLE_WRITES)
         return CLOSING_NOT;
-    if (flusher <= 0 || (flusher == opener && table != TABLE_EMPTY))
+    if (flusher <= 0 || (flusher == fdtable_pid(opener) && table != TABLE_EMPTY))
         return CLOSING_COMMIT;
-    if (look_at_table(flusher, 0, 0, 0) == TABLE_EMPTY && is_being_killed(flusher))
+    if (look_once(flusher, 0, 0) == TABLE_EMPTY && is_being_killed(flusher))
         return CLOSING_DISCARD;
     return CLOSING_COMMIT;
 }

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct fdtable;
+
 /* The thread group of a thread; 0 if it is not known (gone, or of a pid namespace that is out of sight). */
 pid_t process_of(pid_t tid);
 
@@ -19,9 +21,9 @@ enum closing {
     CLOSING_DISCARD, /* it is being killed by a signal: half a file must not be committed */
 };
 
-/* Judges a FLUSH by thread `flusher` of an inode that thread group `opener` had opened for writing. `others`: how many
+/* Judges a FLUSH by thread `flusher` of an inode that the process of a table had opened for writing. `others`: how many
  * more times it has it open for writing. So many open files that its descriptors show are taken to be those. */
-enum closing closing_judge(pid_t opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others);
+enum closing closing_judge(struct fdtable *opener, pid_t flusher, uint64_t ino, dev_t device, unsigned others);
 
 /* Whether no process that descends from the opener has the inode open for writing: one to which it gave a descriptor
  * before it wrote anything. Of too many, or where /proc does not tell, some are taken to have; and where it may have

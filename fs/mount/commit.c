@@ -8,6 +8,7 @@
 #include "fs/mount/cache.h"
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
+#include "fs/mount/fdtable.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/inode.h"
 #include "fs/mount/lock.h"
@@ -397,8 +398,10 @@ void commit_synced(struct handle *handle, fuse_req_t req, const void *at, size_t
 static enum closing judge(struct handle *handle, pid_t flusher)
 {
     struct mount *mount = handle->mount;
-    enum closing closing = closing_judge(handle->staged.tgid, flusher, handle->ino, mount->device,
-                                         files_other_writers(mount->files, handle));
+    struct fdtable *opener = fdtables_take(mount->fdtables, handle->staged.tgid);
+    enum closing closing =
+        closing_judge(opener, flusher, handle->ino, mount->device, files_other_writers(mount->files, handle));
+    fdtables_put(mount->fdtables, opener);
     if (closing != CLOSING_NOT)
         files_set_left(mount->files, handle);
     return closing;

@@ -10,6 +10,7 @@
 #include "fs/mount/call.h"
 #include "fs/mount/closing.h"
 #include "fs/mount/commit.h"
+#include "fs/mount/fdtable.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/handle.h"
 #include "fs/mount/inode.h"
@@ -67,7 +68,9 @@ int io_open(struct mount *mount, fuse_req_t req, fuse_ino_t ino, struct fuse_fil
     }
     cache_opened(mount->cache, handle->id);
     handle->session = unborn ? atomic_load(&mount->own_session) : 0;
-    handle->opener = process_identify(handle->tgid);
+    struct fdtable *opener = fdtables_take(mount->fdtables, handle->tgid);
+    handle->opener = fdtable_identity(opener);
+    fdtables_put(mount->fdtables, opener);
     handle->left->tgid = handle->tgid;
     handle->left->identity = handle->opener;
     handle_mark(handle, ESTATE_WRITABLE, writes);

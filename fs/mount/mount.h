@@ -42,6 +42,7 @@ struct mount {
     struct record *record;         /* of all that, for the next pactfs here: record.h */
     struct ghosts *_Atomic ghosts; /* NULL until the mount answers */
     _Atomic uint64_t staged_bytes; /* of all handles together; at most LIMIT_STAGED_BYTES */
+    struct fdtables *fdtables;     /* of who opens files: fdtable.h */
     struct calls *calls;           /* how often the kernel asked, and what: calls.h */
     dev_t device;                  /* st_dev of the mount; 0 until it answers */
     bool read_only, tokens, linearizable, background;

@@ -98,15 +98,6 @@ uint64_t process_identity(int pidfd)
     return fstat(pidfd, &stat_of) || !stat_of.st_ino ? 1 : stat_of.st_ino;
 }
 
-uint64_t process_identify(pid_t pid)
-{
-    int pidfd = pid > 0 ? process_open(pid) : -1;
-    uint64_t identity = pidfd < 0 ? 0 : process_identity(pidfd);
-    if (pidfd >= 0)
-        close(pidfd);
-    return identity;
-}
-
 bool process_ended(int pidfd)
 {
     struct pollfd poll_for = {.fd = pidfd, .events = POLLIN};

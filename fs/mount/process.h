@@ -34,8 +34,6 @@ bool process_each(bool (*visit)(void *arg, const struct process *process), void 
 int process_open(pid_t pid);
 /* What tells a process from a later one of its number; never 0, but the same for all before Linux 6.9. */
 uint64_t process_identity(int pidfd);
-/* The same of the process that has a number now; 0: none has. */
-uint64_t process_identify(pid_t pid);
 /* Whether the process of a pidfd has ended (it may still be a zombie). */
 bool process_ended(int pidfd);
 /* Whether a process group has members. */

@@ -21,6 +21,7 @@
 #include "fs/mount/calls.h"
 #include "fs/mount/control.h"
 #include "fs/mount/estate.h"
+#include "fs/mount/fdtable.h"
 #include "fs/mount/fence.h"
 #include "fs/mount/file.h"
 #include "fs/mount/former.h"
@@ -455,6 +456,7 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
         .inodes = inodes_new(options->estate),
         .calls = calls_new(),
         .files = files_new(),
+        .fdtables = fdtables_new(),
         .handles = handles_new(options->estate),
         .templates = templates_new(),
         .found = found_new(),
@@ -470,7 +472,7 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
     mount->cache = cache_new(mount);
     mount->holders = holders_new(mount, LIMIT_HOLDERS);
     mount->locks = locks_new(mount);
-    return mount->inodes && mount->calls && mount->files && mount->handles && mount->templates && mount->found &&
+    return mount->inodes && mount->calls && mount->files && mount->fdtables && mount->handles && mount->templates && mount->found &&
            mount->owners && mount->fence && mount->cache && mount->holders && mount->locks;
 }
 
@@ -532,6 +534,7 @@ void mount_stop(struct mount *mount)
         ghosts_free(ghosts);
     handles_free(mount->handles);
     files_free(mount->files);
+    fdtables_free(mount->fdtables);
     found_free(mount->found);
     templates_free(mount->templates);
     free(mount->resumed);

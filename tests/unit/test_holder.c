@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs/mount/fdtable.h"
 #include "fs/mount/holder.h"
 #include "fs/mount/mount.h"
 #include "fs/mount/process.h"
@@ -93,8 +94,10 @@ static void who_asks_does_not_hold(void **unused)
 /* A process is known by its identity: another one of its number is not taken for it, be it noted already or not. */
 static void a_number_is_no_process(void **unused)
 {
-    uint64_t identity = process_identify(children[0]), key;
+    struct fdtable *child = fdtable_open(children[0]);
+    uint64_t identity = fdtable_identity(child), key;
     (void)unused;
+    fdtable_close(child);
     assert_int_not_equal(identity, 0);
     assert_int_equal(holders_note(&mount, children[0], identity + 1, HOLDS, &key), ERR_INVALID);
     note(children[0], HOLDS);
