@@ -30,8 +30,8 @@ uint64_t fdtable_identity(const struct fdtable *table);
 /* Begins anew; then fdtable_next gives the descriptors as they are now, one by one; -1: no more. */
 void fdtable_rewind(struct fdtable *table);
 int fdtable_next(struct fdtable *table);
-/* Reads what /proc/PID/fdinfo tells of a descriptor, at most `cap` - 1 bytes, and a NUL. The length; 0: there is no such
- * descriptor. */
+/* Reads what /proc/PID/fdinfo tells of a descriptor, at most `cap` - 1 bytes, and a NUL. The length; 0: there is no
+ * such descriptor. */
 size_t fdtable_info(struct fdtable *table, int fd, char *to, size_t cap);
 
 #endif

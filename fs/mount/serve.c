@@ -472,8 +472,8 @@ static bool make_parts(struct mount *mount, const struct mount_options *options)
     mount->cache = cache_new(mount);
     mount->holders = holders_new(mount, LIMIT_HOLDERS);
     mount->locks = locks_new(mount);
-    return mount->inodes && mount->calls && mount->files && mount->fdtables && mount->handles && mount->templates && mount->found &&
-           mount->owners && mount->fence && mount->cache && mount->holders && mount->locks;
+    return mount->inodes && mount->calls && mount->files && mount->fdtables && mount->handles && mount->templates &&
+           mount->found && mount->owners && mount->fence && mount->cache && mount->holders && mount->locks;
 }
 
 int mount_start(const struct mount_options *options, struct mount **mount, char *text, size_t text_len)
