@@ -7,9 +7,8 @@
  *    that was touched. That takes no lock of the kernel's: a call in flight, which waits for us or for the gate, cannot
  *    hold it up. A reply of before that the kernel has not taken in yet is void (its attribute version); but not the
  *    LOOKUP that makes the inode, which has no version yet: where the kernel does not have what it was told of, all
- *    names expire at once, so that it looks again.
- *    Not told is a change of content alone where the kernel has voided size and times itself, by a write that has
- * ended, and has been told of none to keep since.
+ *    names expire at once, so that it looks again. Not told is a change of content alone where the kernel has voided
+ *    size and times itself, by a write that has ended, and has been told of none to keep since.
  * 3. Names are expired by a thread of their own (cache_names.c), after the gate is open again and before the next entry
  *    is applied, because expiring takes the lock of a directory, which a LOOKUP in flight may hold while it waits at
  *    the gate. So who sees an entry finds nothing older than the one before it.
