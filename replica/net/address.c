@@ -95,17 +95,20 @@ uint16_t address_port(const struct address *address)
     return ntohs(((const struct sockaddr_in *)(const void *)&address->at)->sin_port);
 }
 
-int address_pick_port(struct address *address)
+int address_hold_port(struct address *address, int *hold)
 {
+    const int reuse = 1;
     const int fd = socket(address->at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return ERR_IO;
-    int err = ERR_IO;
-    if (bind(fd, (struct sockaddr *)&address->at, address->len) == 0 &&
-        getsockname(fd, (struct sockaddr *)&address->at, &address->len) == 0)
-        err = write_url(address);
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse) == 0 &&
+        bind(fd, (struct sockaddr *)&address->at, address->len) == 0 &&
+        getsockname(fd, (struct sockaddr *)&address->at, &address->len) == 0 && write_url(address) == ERR_OK) {
+        *hold = fd;
+        return ERR_OK;
+    }
     close(fd);
-    return err;
+    return ERR_IO;
 }
 
 int address_url(const char *address, char *url, size_t url_len)

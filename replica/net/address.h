@@ -19,7 +19,8 @@ struct address {
 int address_resolve(const char *address, struct address *to);
 int address_find(const char *address, struct address *to, char *text, size_t text_len); /* and says what is wrong */
 uint16_t address_port(const struct address *address);                                   /* 0 of inproc */
-/* Replaces port 0 by one that is free at this moment. ERR_OK or ERR_IO. */
-int address_pick_port(struct address *address);
+/* Replaces port 0 by a free one. The kernel gives it to nobody else until the caller closes *hold; to listen there
+ * meanwhile takes SO_REUSEADDR, which nanomsg sets. ERR_OK or ERR_IO. */
+int address_hold_port(struct address *address, int *hold);
 
 #endif

@@ -8,6 +8,7 @@
 #include <nanomsg/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct route route_request = {{0xff, 0xff, 0xff, 0xff}, 4}; /* the top bit ends a route */
 
@@ -89,20 +90,15 @@ static int bind_to(int socket, const struct address *address, char *text, size_t
     return nn_bind(socket, address->url) >= 0 ? ERR_OK : fail(address->url, text, text_len);
 }
 
-/* Port 0 is one that was free a moment ago; another process may have taken it since. */
 static int bind_free(int socket, struct address *address, char *text, size_t text_len)
 {
-    int err = ERR_BUSY;
-    for (int tries = 0; tries < 16 && err == ERR_BUSY; tries++) {
-        struct address picked = *address;
-        if (address_pick_port(&picked) != ERR_OK) {
-            snprintf(text, text_len, "%s: cannot find a free port", address->url);
-            return ERR_IO;
-        }
-        err = bind_to(socket, &picked, text, text_len);
-        if (err == ERR_OK)
-            *address = picked;
+    int hold = -1;
+    if (address_hold_port(address, &hold) != ERR_OK) {
+        snprintf(text, text_len, "%s: cannot find a free port", address->url);
+        return ERR_IO;
     }
+    const int err = bind_to(socket, address, text, text_len);
+    close(hold);
     return err;
 }
 

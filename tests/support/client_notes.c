@@ -1,4 +1,5 @@
 #include "tests/support/client_notes.h"
+#include "tests/support/ports.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,13 +7,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 static void note_changes(void *arg, const struct changes *changes)
 {
@@ -158,25 +156,13 @@ uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* A port of this machine that nobody listens on. */
-void free_address(char *address, size_t len)
-{
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t name_len = sizeof name;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &name_len), 0);
-    snprintf(address, len, "127.0.0.1:%u", ntohs(name.sin_port));
-    close(fd);
-}
-
 /* --- a host that keeps its address --- */
 
 int fixture_setup(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof *fixture);
     host_new(&fixture->host);
-    free_address(fixture->bind, sizeof fixture->bind);
+    hold_address(fixture->bind, sizeof fixture->bind);
     fixture->host.bind = fixture->bind;
     host_start(&fixture->host);
     *state = fixture;

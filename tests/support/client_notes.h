@@ -43,7 +43,6 @@ void wake(void *arg, const struct result *result);
 int waited(struct waiter *waiter); /* its code */
 
 uint64_t now_us(void);
-void free_address(char *address, size_t len); /* of this machine, that nobody listens on */
 
 struct fixture {
     struct host host;

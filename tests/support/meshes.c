@@ -1,5 +1,5 @@
 #include "tests/support/meshes.h"
-#include "replica/net/address.h"
+#include "tests/support/ports.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -86,12 +86,9 @@ void meshes_prepare(unsigned count, const struct link_keys *keys)
     memset(meshes, 0, sizeof meshes);
     meshes_count = count;
     for (uint32_t id = 1; id <= count; id++) {
-        struct address address;
-        assert_int_equal(address_resolve("127.0.0.1:0", &address), ERR_OK);
-        assert_int_equal(address_pick_port(&address), ERR_OK);
         meshes[id].id = id;
         meshes[id].keys = *keys;
-        snprintf(meshes[id].address, sizeof meshes[id].address, "127.0.0.1:%u", address_port(&address));
+        hold_address(meshes[id].address, sizeof meshes[id].address);
     }
 }
 

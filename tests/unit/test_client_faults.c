@@ -13,6 +13,7 @@
 #include "proto/codec.h"
 #include "tests/support/client_notes.h"
 #include "tests/support/keys.h"
+#include "tests/support/ports.h"
 
 /* A replica's start may take seconds on a busy machine: nothing here is to run out meanwhile. */
 static struct client_options patient(const struct fixture *fixture)
@@ -369,8 +370,8 @@ static void the_next_server(void **state)
     char dead[64], silent[64], servers[256];
     struct mount mount;
     uint64_t longest_us = 0;
-    free_address(dead, sizeof dead);
-    free_address(silent, sizeof silent);
+    hold_address(dead, sizeof dead);
+    hold_address(silent, sizeof silent);
     snprintf(servers, sizeof servers, "%s,%s,%s", dead, fixture->bind, silent);
     for (int i = 0; i < 5; i++) {
         uint64_t begin_us = now_us();
@@ -409,7 +410,7 @@ static void status(void **state)
     struct buffer reply = {0};
     struct message message;
     char text[256], dead[64];
-    free_address(dead, sizeof dead);
+    hold_address(dead, sizeof dead);
     assert_int_equal(client_status(fixture->bind, &none, 5000, &reply, text, sizeof text), ERR_OK);
     struct arena *arena = arena_new();
     assert_int_equal(decode_message((struct bytes){reply.at, reply.len}, arena, &message), ERR_OK);

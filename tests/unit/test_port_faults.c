@@ -4,8 +4,10 @@
 #include "replica/net/seal.h"
 #include "replica/net/socket.h"
 #include "tests/support/loop.h"
+#include "tests/support/ports.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <nanomsg/reqrep.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -20,14 +22,12 @@
 /* --- dying and coming back --- */
 
 /* The replica at this address goes and returns five times. Returns the longest time until its mount was up again. */
-static uint64_t come_back(const char *given, uint64_t patience_ms)
+static uint64_t come_back(const char *address, uint64_t patience_ms)
 {
     struct loop_server server;
     struct loop_client client;
-    char address[32];
     uint64_t worst_ms = 0;
-    loop_serve(&server, given);
-    snprintf(address, sizeof address, "%s", port_number(server.port) != 0 ? loop_address(&server) : given);
+    loop_serve(&server, address);
     loop_dial(&client, address, &loop_no_keys);
     loop_watch(&server, &client);
     UNTIL(client.ups == 1);
@@ -54,7 +54,9 @@ static uint64_t come_back(const char *given, uint64_t patience_ms)
 static void a_replica_that_comes_back_is_found_again(void **state)
 {
     (void)state;
-    const uint64_t tcp_ms = come_back("127.0.0.1:0", 1500);
+    char address[32];
+    hold_address(address, sizeof address);
+    const uint64_t tcp_ms = come_back(address, 1500);
     const uint64_t inproc_ms = come_back("inproc:comes-back", 1500);
     print_message("up again at most %llu ms (tcp), %llu ms (inproc) after the replica's return\n",
                   (unsigned long long)tcp_ms, (unsigned long long)inproc_ms);
@@ -78,13 +80,30 @@ static void wait_for_late(const char *address)
 static void a_replica_that_is_late_is_waited_for(void **state)
 {
     (void)state;
-    struct loop_server server;
     char address[32];
-    loop_serve(&server, "127.0.0.1:0"); /* only to get a port */
-    snprintf(address, sizeof address, "%s", loop_address(&server));
-    port_close(server.port);
+    hold_address(address, sizeof address);
     wait_for_late(address);
     wait_for_late("inproc:late");
+}
+
+/* Nobody else is given a port while it is held, also not between two replicas that listen at it. */
+static void a_held_port_is_kept(void **state)
+{
+    (void)state;
+    struct loop_server server;
+    char address[32];
+    hold_address(address, sizeof address);
+    const struct sockaddr_in at = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)atoi(strchr(address, ':') + 1)),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int round = 0; round < 3; round++) {
+        const int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(other, (const struct sockaddr *)&at, sizeof at), -1);
+        assert_int_equal(errno, EADDRINUSE);
+        close(other);
+        loop_serve(&server, address);
+        port_close(server.port);
+    }
 }
 
 static void a_mount_that_is_dialed_anew_is_a_new_peer(void **state)
@@ -295,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replica_that_comes_back_is_found_again),
         cmocka_unit_test(a_replica_that_is_late_is_waited_for),
+        cmocka_unit_test(a_held_port_is_kept),
         cmocka_unit_test(a_mount_that_is_dialed_anew_is_a_new_peer),
         cmocka_unit_test(a_silent_connection_is_replaced),
         cmocka_unit_test(strangers_do_not_disturb),
