@@ -121,6 +121,7 @@ ended() {
 
 start_pactd() {
     : >"$WORK/pactd.log"
+    ((PORT)) || PORT=$(free_ports 1) # keeps it while it is down
     # Not from here, which may be in a mount.
     (cd / && exec "$PACT_BIN/pactd" --id 1 --data "$DATA" --ensemble "1=127.0.0.1:0:$PORT" "$@" 2>"$WORK/pactd.log") &
     PACTD_PID=$!
